@@ -1,0 +1,164 @@
+//! Stream names and who owns them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Error;
+
+/// Segments of a name, at most.
+const MAX_SEGMENTS: usize = 8;
+/// Bytes of one segment, at most. A site's suffix counts too.
+const MAX_SEGMENT_BYTES: usize = 64;
+/// Bytes of a variant, at most.
+const MAX_VARIANT_BYTES: usize = 32;
+
+/// A stream's name: 1 to 8 segments of `[A-Za-z0-9._~-]{1,64}` joined by `/`, and perhaps `:variant`.
+///
+/// ```
+/// use sluicegate_hub::StreamName;
+/// let name = StreamName::parse("cams/door:sub").unwrap();
+/// assert_eq!(name.at_site("c7").unwrap().as_str(), "cams/door-c7:sub");
+/// assert!(StreamName::parse("cams//door").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamName(Arc<str>);
+
+impl StreamName {
+    /// Checks `text` and takes it as a name.
+    ///
+    /// # Errors
+    /// [`Error::Name`] says which rule is broken.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let (path, variant) = split_variant(text);
+        let mut segments = 0_usize;
+        for segment in path.split('/') {
+            segments += 1;
+            check_part(segment, MAX_SEGMENT_BYTES)?;
+        }
+        if segments > MAX_SEGMENTS {
+            return Err(Error::Name { fault: "it has more than 8 segments" });
+        }
+        variant.map_or(Ok(()), |variant| check_part(variant, MAX_VARIANT_BYTES))?;
+        Ok(Self(text.into()))
+    }
+
+    /// The name that this stream of site `cid` has at the upstream: `cams/door` becomes `cams/door-CID`.
+    ///
+    /// # Errors
+    /// [`Error::Name`] when the result is no name, for instance because it is too long.
+    pub fn at_site(&self, cid: &str) -> Result<Self, Error> {
+        let (path, variant) = split_variant(&self.0);
+        let variant = variant.map(|variant| format!(":{variant}")).unwrap_or_default();
+        Self::parse(&format!("{path}-{cid}{variant}"))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn split_variant(text: &str) -> (&str, Option<&str>) {
+    text.split_once(':').map_or((text, None), |(path, variant)| (path, Some(variant)))
+}
+
+fn check_part(part: &str, limit: usize) -> Result<(), Error> {
+    let fault = if part.is_empty() {
+        "a segment is empty"
+    } else if part.len() > limit {
+        "a segment is longer than 64 bytes, or the variant than 32"
+    } else if part == "." || part == ".." {
+        "a segment is . or .."
+    } else if !part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte)) {
+        "only letters, digits and . _ ~ - are allowed in a segment"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Name { fault })
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The site that a stream belongs to.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner(Arc<str>);
+
+impl Owner {
+    /// The site with this id.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The site's id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_within_the_rules_are_taken() {
+        for text in ["a", "cams/door", "a/b/c/d/e/f/g/h", "A.b_~-9", "live/x:sub", &"x".repeat(64)] {
+            assert_eq!(StreamName::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn names_outside_the_rules_are_refused() {
+        let long = "x".repeat(65);
+        for text in [
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            "..",
+            "a/./b",
+            "a b",
+            "a%2fb",
+            "ä",
+            "a:b:c",
+            "a:",
+            "a:b/c",
+            &long,
+            "1/2/3/4/5/6/7/8/9",
+        ] {
+            assert!(StreamName::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_site_suffixes_the_path_not_the_variant() {
+        let name = StreamName::parse("cams/door:sub").unwrap();
+        assert_eq!(name.at_site("CID").unwrap().as_str(), "cams/door-CID:sub");
+        assert!(name.at_site(&"x".repeat(64)).is_err());
+    }
+}
