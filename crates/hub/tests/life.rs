@@ -1,5 +1,7 @@
 //! A stream's life: publishers come, leave, return and replace each other; viewers wait, stay and end.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::time::Duration;
 
 use sluicegate_hub::{
