@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::hub::Shared;
 use crate::stream::{Stream, Ticket};
 use crate::{Batch, Ended, Error, Reason, StreamName, metrics};
@@ -92,6 +94,13 @@ impl Subscriber {
     pub async fn changed(&mut self) {
         // The sender lives in the stream that this cursor holds, so the channel cannot close.
         let _ = self.ticket.news.changed().await;
+    }
+
+    /// The stream's news, the same for all its viewers: changes when there may be something to take. A task that drives
+    /// many cursors of one stream waits on one of these.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.ticket.news.clone()
     }
 
     /// Waits until the next batch can be taken, at most `timeout`.
