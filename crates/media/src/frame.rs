@@ -43,7 +43,16 @@ impl Frame {
     #[must_use]
     pub fn media(track: TrackId, codec: Codec, dts: Timestamp, payload: Bytes) -> Self {
         let key = codec.kind() != Kind::Video;
-        Self { track, codec, content: Content::Media, key, dts, composition_offset: Timestamp::ZERO, duration: None, payload }
+        Self {
+            track,
+            codec,
+            content: Content::Media,
+            key,
+            dts,
+            composition_offset: Timestamp::ZERO,
+            duration: None,
+            payload,
+        }
     }
 
     /// A decoder configuration for the frames of `track` that follow.

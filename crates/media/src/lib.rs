@@ -11,6 +11,8 @@
 //! assert_eq!(frame.pts(), Timestamp::from_millis(40));
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
 mod bits;
 mod codec;
 mod error;

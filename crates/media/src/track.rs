@@ -58,8 +58,14 @@ impl Track {
     /// # Errors
     /// The configuration is damaged, or the codec needs one and it is empty.
     pub fn new(id: TrackId, codec: Codec, configuration: Bytes) -> Result<Self, Error> {
-        let mut track =
-            Self { id, codec, configuration, rfc6381: String::new(), video: VideoInfo::default(), audio: AudioInfo::default() };
+        let mut track = Self {
+            id,
+            codec,
+            configuration,
+            rfc6381: String::new(),
+            video: VideoInfo::default(),
+            audio: AudioInfo::default(),
+        };
         track.describe()?;
         Ok(track)
     }
