@@ -1,0 +1,123 @@
+//! One stream to many viewers, in each output format, beside the floor.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::process::Process;
+use crate::publisher::{Clock, publish};
+use crate::report::{line, percentile, row};
+use crate::viewer::{Seen, connect};
+
+const STREAM: &str = "/live/bench/stream.flv";
+const BITS_PER_GBIT: f64 = 1e9;
+/// Viewers join and the first key frame passes before anything is counted.
+const SETTLE: Duration = Duration::from_secs(3);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Viewers at once.
+    #[arg(long, default_value_t = 500)]
+    viewers: usize,
+    /// Seconds that are measured, for each format.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self { viewers: 500, seconds: 10 }
+    }
+}
+
+/// What one run measured.
+struct Measured {
+    cpu_per_gbit: f64,
+    kib_per_viewer: f64,
+    p50: f64,
+    p95: f64,
+}
+
+/// Measures the floor and every format with many viewers, then latency with one.
+pub(crate) async fn run(arguments: &Arguments) -> Result<(), Error> {
+    let Arguments { viewers, seconds } = *arguments;
+    line(&format!("# fan-out: one stream of 2.67 Mbit/s to {viewers} viewers on loopback, {seconds} s each"));
+    let floor = floor(viewers, seconds).await?;
+    row("floor, bare send: server CPU per Gbit", floor, "s", None);
+    for (name, path, websocket) in [
+        ("HTTP-FLV", "/live/bench/stream.flv", false),
+        ("WS-FLV", "/live/bench/stream.flv", true),
+        ("fragmented MP4 over WebSocket", "/live/bench/stream.mp4", true),
+    ] {
+        let measured = format(path, websocket, viewers, seconds).await?;
+        row(&format!("{name}: server CPU per Gbit"), measured.cpu_per_gbit, "s", Some(round(1.2 * floor)));
+        row(&format!("{name}: memory per viewer"), measured.kib_per_viewer, "KiB", Some(16.0));
+        row(&format!("{name}: added latency p50"), measured.p50, "ms", Some(10.0));
+        row(&format!("{name}: added latency p95"), measured.p95, "ms", Some(25.0));
+    }
+    let alone = format("/live/bench/stream.flv", false, 1, seconds).await?;
+    row("HTTP-FLV, one viewer: added latency p50", alone.p50, "ms", Some(0.5));
+    Ok(())
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
+async fn floor(viewers: usize, seconds: u64) -> Result<f64, Error> {
+    let (count, time) = (viewers.to_string(), (seconds + SETTLE.as_secs() + 2).to_string());
+    let server = Process::listening("sluicegate-bench", &["floor", "--viewers", &count, "--seconds", &time]).await?;
+    let request = "GET / HTTP/1.1\r\n\r\n";
+    Ok(measure(&server, request, viewers, seconds, &Clock::default()).await?.cpu_per_gbit)
+}
+
+async fn format(path: &str, websocket: bool, viewers: usize, seconds: u64) -> Result<Measured, Error> {
+    let server = Process::listening("upstream", &["--listen", "127.0.0.1:0"]).await?;
+    let clock = Clock::default();
+    let publisher = tokio::spawn(publish(server.address.clone(), STREAM, clock.clone()));
+    let upgrade = if websocket {
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    } else {
+        ""
+    };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{upgrade}\r\n", server.address);
+    tokio::time::sleep(SETTLE).await;
+    let measured = measure(&server, &request, viewers, seconds, &clock).await;
+    publisher.abort();
+    measured
+}
+
+async fn measure(
+    server: &Process,
+    request: &str,
+    viewers: usize,
+    seconds: u64,
+    clock: &Clock,
+) -> Result<Measured, Error> {
+    let idle = server.usage()?;
+    let seen = Arc::new(Seen::default());
+    let watching = connect(&server.address, request, viewers, clock, &seen).await?;
+    tokio::time::sleep(SETTLE).await;
+    seen.latencies.lock().map(|mut latencies| latencies.clear()).ok();
+    let (bytes_before, before) = (seen.bytes.load(Ordering::Relaxed), server.usage()?);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let (bytes, after) = (seen.bytes.load(Ordering::Relaxed) - bytes_before, server.usage()?);
+    drop(watching);
+    let mut latencies = seen.latencies.lock().map(|latencies| latencies.clone()).unwrap_or_default();
+    latencies.sort_by(f64::total_cmp);
+    let gbit = bytes as f64 * 8.0 / BITS_PER_GBIT;
+    let expected = viewers as f64 * seconds as f64 * 2.67e6 / BITS_PER_GBIT;
+    if gbit < expected * 0.9 {
+        return Err(Error::Answer(format!(
+            "viewers of `{}` got {gbit:.2} Gbit instead of {expected:.2}",
+            request.trim()
+        )));
+    }
+    Ok(Measured {
+        cpu_per_gbit: (after.cpu - before.cpu) / gbit,
+        kib_per_viewer: (after.resident - idle.resident) / viewers as f64,
+        p50: percentile(&latencies, 50),
+        p95: percentile(&latencies, 95),
+    })
+}

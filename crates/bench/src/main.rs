@@ -1,0 +1,66 @@
+//! Measures release binaries: fan-out, latency, tunnel and recovery, side by side with a floor.
+//!
+//! Run it by `cargo xtask bench`. All load stays on loopback and stops by itself. Figures of a shared machine
+//! swing; compare rows of one run, and read CPU time and ratios rather than speeds.
+
+mod client;
+mod device;
+mod error;
+mod fanout;
+mod floor;
+mod process;
+mod publisher;
+mod report;
+mod tunnel;
+mod viewer;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+#[derive(Debug, Parser)]
+#[command(
+    about,
+    long_about = "Measures the release binaries beside this one. All load stays on loopback and stops by itself."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Server CPU per Gbit delivered, memory per viewer and added latency, for each output format, beside the floor.
+    Fanout(fanout::Arguments),
+    /// The tunnel: small requests, a large body, many at once, and the return after the upstream's restart.
+    Tunnel(tunnel::Arguments),
+    /// Everything, with the defaults.
+    All,
+    /// The floor itself, as a server that does nothing but send. Started by `fanout`.
+    #[command(hide = true)]
+    Floor(floor::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Arguments::parse().what {
+        What::Fanout(arguments) => fanout::run(&arguments).await,
+        What::Tunnel(arguments) => tunnel::run(&arguments).await,
+        What::All => all().await,
+        What::Floor(arguments) => floor::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::line(&format!("bench: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn all() -> Result<(), Error> {
+    fanout::run(&fanout::Arguments::default()).await?;
+    tunnel::run(&tunnel::Arguments::default()).await
+}

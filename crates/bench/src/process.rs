@@ -1,0 +1,86 @@
+//! Programs under measurement: started on a free port, ended by id, their CPU time and memory read from `/proc`.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::error::{Doing, Error};
+
+/// Clock ticks per second in `/proc/PID/stat`, fixed by the kernel's interface to programs.
+const TICKS_PER_SECOND: f64 = 100.0;
+/// How long a program may take to say where it listens.
+const START: Duration = Duration::from_secs(10);
+
+/// A running program; it ends with this.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    /// Where it listens; empty for programs that do not.
+    pub(crate) address: String,
+}
+
+/// CPU time and memory of a process at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    /// User and system time, seconds.
+    pub(crate) cpu: f64,
+    /// Resident memory, KiB.
+    pub(crate) resident: f64,
+}
+
+/// A release binary beside this one.
+pub(crate) fn sibling(name: &str) -> PathBuf {
+    let here = std::env::current_exe().unwrap_or_default();
+    here.with_file_name(name)
+}
+
+impl Process {
+    /// Starts a program that prints `listening on http://ADDRESS/` on its standard output.
+    pub(crate) async fn listening(program: &str, arguments: &[&str]) -> Result<Self, Error> {
+        let mut process = Self::quiet(program, arguments)?;
+        let failed = |why: String| Error::Start { program: program.to_owned(), why };
+        let Some(stdout) = process.child.stdout.take() else { return Err(failed("no standard output".into())) };
+        let mut lines = BufReader::new(stdout).lines();
+        let line = tokio::time::timeout(START, lines.next_line()).await;
+        let line = line.map_err(|_| failed("it said nothing".into()))?.doing("reading its output")?.unwrap_or_default();
+        let address = line.split_once("http://").and_then(|(_, rest)| rest.split('/').next());
+        process.address = address.ok_or_else(|| failed(format!("it said {line:?}")))?.to_owned();
+        // What it may print later must not stop it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(process)
+    }
+
+    /// Starts a program that says nothing.
+    pub(crate) fn quiet(program: &str, arguments: &[&str]) -> Result<Self, Error> {
+        let child = Command::new(sibling(program))
+            .args(arguments)
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| Error::Start { program: program.to_owned(), why: error.to_string() })?;
+        Ok(Self { child, address: String::new() })
+    }
+
+    /// Ends it without a word, as a crash does.
+    pub(crate) async fn kill(mut self) -> Result<(), Error> {
+        self.child.kill().await.doing("ending a program")
+    }
+
+    /// What it has used so far.
+    pub(crate) fn usage(&self) -> Result<Usage, Error> {
+        let id = self.child.id().unwrap_or_default();
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).doing("reading CPU time")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).doing("reading memory")?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks: f64 = fields.iter().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let resident = resident.trim().trim_end_matches(" kB").parse().unwrap_or(f64::NAN);
+        Ok(Usage { cpu: ticks / TICKS_PER_SECOND, resident })
+    }
+}
