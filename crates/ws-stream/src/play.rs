@@ -1,0 +1,148 @@
+//! Viewers: by WebSocket on the sharded writers, by HTTP as a response body over the same cursors.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use sluicegate_hub::{Batch, Next, Output, State, Subscriber, TrackSet};
+use sluicegate_net::listener::Socket;
+use sluicegate_net::ws;
+
+use crate::formats::Container;
+use crate::service::Shared;
+use crate::shard::{Playback, Viewer};
+use crate::target::Target;
+use crate::{Error, answer};
+
+/// How long an upgrade may take from our 101 to the socket.
+pub(crate) const UPGRADE_WAIT: Duration = Duration::from_secs(10);
+
+impl Shared {
+    /// A viewer by WebSocket: the socket goes to a writer at once and waits there for the stream.
+    pub(crate) fn play_websocket(self: &Arc<Self>, mut request: Request, target: &Target) -> Result<Response, Error> {
+        let viewer = Self::viewer(&request, websocket_protocol(target.container));
+        let (response, accepted) = match ws::accept(&mut request, &[], ws::Config::default()) {
+            Ok(accepted) => accepted,
+            Err(problem) => return Ok(problem.into_response()),
+        };
+        let playback = self.playback(self.hub.subscribe(&target.name, viewer), target.container, true);
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            match tokio::time::timeout(UPGRADE_WAIT, accepted.socket()).await {
+                Ok(Ok((socket, read_ahead))) => {
+                    shared.tune(&socket);
+                    shared.shards.add(Viewer::websocket(Box::new(socket), playback), read_ahead);
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "a viewer left during its upgrade"),
+                Err(_) => tracing::debug!("an upgrade took too long"),
+            }
+        });
+        Ok(response)
+    }
+
+    /// A viewer by HTTP: waits for the stream, then streams it as a body.
+    pub(crate) async fn play_http(&self, request: Request, target: &Target) -> Result<Response, Error> {
+        let viewer = Self::viewer(&request, http_protocol(target.container));
+        let mut subscriber = self.hub.subscribe(&target.name, viewer);
+        drop(request);
+        subscriber.ready(self.config.http_wait).await?;
+        let first = match subscriber.try_next() {
+            Next::Batch(batch) => batch,
+            Next::Ended(reason) => return Err(sluicegate_hub::Error::from(sluicegate_hub::Ended { reason }).into()),
+            // The stream was there a moment ago and has begun anew; its next batch is on its way.
+            Next::Empty => subscriber.next().await.map_err(sluicegate_hub::Error::from)?,
+        };
+        target.container.carries(&first.tracks)?;
+        let output = self.outputs.bare(target.container);
+        let feed = Feed { subscriber, output, container: target.container, tracks: None, first: Some(first) };
+        let chunks = futures_util::stream::unfold(feed, |mut feed| async { Some((feed.next().await?, feed)) });
+        Ok(answer::stream(target.container, Body::from_stream(chunks)))
+    }
+
+    /// The head of the response to GET, without waiting and without demand.
+    pub(crate) fn describe(&self, target: &Target) -> Result<Response, Error> {
+        match self.hub.stream(&target.name).map(|stream| stream.state) {
+            Some(State::Live | State::Away | State::Offered) => Ok(answer::stream(target.container, Body::empty())),
+            _ => Err(sluicegate_hub::Error::NotFound { name: target.name.clone() }.into()),
+        }
+    }
+
+    fn playback(&self, subscriber: Subscriber, container: Container, websocket: bool) -> Playback {
+        let output = if websocket { self.outputs.websocket(container) } else { self.outputs.bare(container) };
+        let (wait, stall) = (self.config.websocket_wait, self.config.viewer_stall);
+        Playback { subscriber, output, container, wait, stall }
+    }
+
+    /// Keeps the kernel from hiding a slow or dead viewer.
+    fn tune(&self, socket: &Socket) {
+        let set = socket
+            .set_notsent_lowat(self.config.unsent_bytes)
+            .and_then(|()| socket.set_user_timeout(self.config.viewer_stall));
+        if let Err(error) = set {
+            tracing::debug!(%error, "socket options");
+        }
+    }
+}
+
+const fn http_protocol(container: Container) -> &'static str {
+    match container {
+        Container::Flv => "http-flv",
+        Container::Mp4 => "http-mp4",
+    }
+}
+
+const fn websocket_protocol(container: Container) -> &'static str {
+    match container {
+        Container::Flv => "ws-flv",
+        Container::Mp4 => "ws-mp4",
+    }
+}
+
+/// The source of a response body.
+#[derive(Debug)]
+struct Feed {
+    subscriber: Subscriber,
+    output: Output,
+    container: Container,
+    tracks: Option<Arc<TrackSet>>,
+    first: Option<Arc<Batch>>,
+}
+
+impl Feed {
+    /// The next bytes; `None` at the stream's end, an error when the container cannot carry what it has become.
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            let batch = match self.first.take() {
+                Some(first) => first,
+                None => self.subscriber.next().await.ok()?,
+            };
+            let bytes = match self.bytes(&batch) {
+                Ok(bytes) => bytes,
+                Err(error) => return Some(Err(io::Error::other(error))),
+            };
+            if !bytes.is_empty() {
+                self.subscriber.sent(bytes.len());
+                return Some(Ok(bytes));
+            }
+        }
+    }
+
+    /// The shared bytes of the batch, behind a head where the tracks are new.
+    fn bytes(&mut self, batch: &Batch) -> Result<Bytes, Error> {
+        let body = self.output.body(batch);
+        if self.tracks.as_ref().is_some_and(|tracks| Arc::ptr_eq(tracks, &batch.tracks)) {
+            return Ok(body);
+        }
+        self.container.carries(&batch.tracks)?;
+        let head = self.output.head(batch, self.tracks.is_none());
+        self.tracks = Some(Arc::clone(&batch.tracks));
+        let mut both = BytesMut::with_capacity(head.len().saturating_add(body.len()));
+        both.extend_from_slice(&head);
+        both.extend_from_slice(&body);
+        Ok(both.freeze())
+    }
+}
