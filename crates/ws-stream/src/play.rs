@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use sluicegate_hub::{Batch, Next, Output, State, Subscriber, TrackSet};
+use sluicegate_net::handover::{HandOver, Possible};
 use sluicegate_net::listener::Socket;
 use sluicegate_net::ws;
 
@@ -45,9 +46,10 @@ impl Shared {
     }
 
     /// A viewer by HTTP: waits for the stream, then streams it as a body.
-    pub(crate) async fn play_http(&self, request: Request, target: &Target) -> Result<Response, Error> {
+    pub(crate) async fn play_http(self: &Arc<Self>, request: Request, target: &Target) -> Result<Response, Error> {
         let viewer = Self::viewer(&request, http_protocol(target.container));
         let mut subscriber = self.hub.subscribe(&target.name, viewer);
+        let can_hand_over = request.extensions().get::<Possible>().is_some();
         drop(request);
         subscriber.ready(self.config.http_wait).await?;
         let first = match subscriber.try_next() {
@@ -57,10 +59,27 @@ impl Shared {
             Next::Empty => subscriber.next().await.map_err(sluicegate_hub::Error::from)?,
         };
         target.container.carries(&first.tracks)?;
+        if can_hand_over {
+            return Ok(self.hand_over(subscriber, target.container, first));
+        }
         let output = self.outputs.bare(target.container);
         let feed = Feed { subscriber, output, container: target.container, tracks: None, first: Some(first) };
         let chunks = futures_util::stream::unfold(feed, |mut feed| async { Some((feed.next().await?, feed)) });
         Ok(answer::stream(target.container, Body::from_stream(chunks)))
+    }
+
+    /// A response whose socket goes to a writer once its head is sent.
+    fn hand_over(self: &Arc<Self>, subscriber: Subscriber, container: Container, first: Arc<Batch>) -> Response {
+        let (shared, playback) = (Arc::clone(self), self.playback(subscriber, container, false));
+        let hand_over = HandOver::new(move |socket: Socket, read_ahead| {
+            shared.tune(&socket);
+            shared.shards.add(Viewer::bare(Box::new(socket), playback, &first), read_ahead);
+        });
+        // A body of unknown length, so that no layer above declares one; it is not sent.
+        let body = Body::from_stream(futures_util::stream::empty::<io::Result<Bytes>>());
+        let mut response = answer::stream(container, body);
+        response.extensions_mut().insert(hand_over);
+        response
     }
 
     /// The head of the response to GET, without waiting and without demand.

@@ -98,6 +98,14 @@ impl Viewer {
         Self::new(wire, playback, Some(Box::default()))
     }
 
+    /// A viewer whose response head has been sent, from its `first` batch on; `output` makes bare bytes.
+    pub(crate) fn bare(wire: Box<dyn Wire>, playback: Playback, first: &Batch) -> Self {
+        let mut viewer = Self::new(wire, playback, None);
+        viewer.phase = Phase::Playing;
+        viewer.enqueue(first);
+        viewer
+    }
+
     fn new(wire: Box<dyn Wire>, playback: Playback, parser: Option<Box<Parser>>) -> Self {
         let Playback { subscriber, output, container, wait, stall } = playback;
         Self {

@@ -9,7 +9,11 @@ use crate::stream::clip;
 
 #[tokio::test]
 async fn heads_are_right_for_get_and_head() {
-    let server = Server::new().await;
+    heads_of(&Server::new().await).await;
+    heads_of(&Server::without_hand_over().await).await;
+}
+
+async fn heads_of(server: &Server) {
     let mut pusher = server.publish(&Way::WebSocket("/live/x.flv?publish=1")).await;
     pusher.send(clip(3, 100)).await;
     server.until("x", |status| status.frames_in >= 8).await;

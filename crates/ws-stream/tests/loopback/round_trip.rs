@@ -10,7 +10,10 @@ use crate::viewer::Viewer;
 const PICTURES: u32 = 25;
 
 async fn by(way: Way) {
-    let server = Server::new().await;
+    on(&Server::new().await, way).await;
+}
+
+async fn on(server: &Server, way: Way) {
     let mut pusher = server.publish(&way).await;
     let clip = clip(PICTURES + 1, 3_000);
     // A message boundary means nothing.
@@ -20,16 +23,16 @@ async fn by(way: Way) {
     server.until("live/x", |status| status.frames_in >= u64::from(2 + 2 * (PICTURES + 1))).await;
 
     let flv = [
-        Viewer::http(&server, "/live/live/x.flv").await,
-        Viewer::websocket(&server, "/live/live/x.flv").await,
-        Viewer::websocket(&server, "/play?app=live&stream=x").await,
-        Viewer::http(&server, "/play?app=live&stream=x").await,
+        Viewer::http(server, "/live/live/x.flv").await,
+        Viewer::websocket(server, "/live/live/x.flv").await,
+        Viewer::websocket(server, "/play?app=live&stream=x").await,
+        Viewer::http(server, "/play?app=live&stream=x").await,
     ];
     for mut viewer in flv {
         viewer.until("picture 00000025").await;
         check_flv(&viewer);
     }
-    let mp4 = [Viewer::http(&server, "/live/live/x.mp4").await, Viewer::websocket(&server, "/live/live/x.mp4").await];
+    let mp4 = [Viewer::http(server, "/live/live/x.mp4").await, Viewer::websocket(server, "/live/live/x.mp4").await];
     for mut viewer in mp4 {
         viewer.until("picture 00000025").await;
         check_mp4(&viewer);
@@ -80,6 +83,11 @@ async fn by_the_rtcpilot_route() {
 #[tokio::test]
 async fn by_post() {
     by(Way::Http(Method::POST, "/live/live/x.flv")).await;
+}
+
+#[tokio::test]
+async fn without_a_hand_over_of_sockets() {
+    on(&Server::without_hand_over().await, Way::WebSocket("/live/live/x.flv?publish=1")).await;
 }
 
 #[tokio::test]

@@ -44,9 +44,19 @@ pub(crate) fn quick() -> Config {
 
 impl Server {
     pub(crate) async fn start(hub: sluicegate_hub::Config, config: Config) -> Self {
+        Self::start_with(hub, config, Service::handover_paths()).await
+    }
+
+    /// A server whose plain GETs stay with the HTTP library.
+    pub(crate) async fn without_hand_over() -> Self {
+        Self::start_with(sluicegate_hub::Config::default(), Config::default(), Vec::new()).await
+    }
+
+    async fn start_with(hub: sluicegate_hub::Config, config: Config, handover_paths: Vec<String>) -> Self {
         let hub = Hub::new(hub).unwrap();
         let service = Service::new(hub.clone(), config).unwrap();
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None, listener::Config::default()).await.unwrap();
+        let listening = listener::Config { handover_paths, ..listener::Config::default() };
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None, listening).await.unwrap();
         let address = listener.local_addr();
         let shutdown = Shutdown::new();
         let (router, stop) = (service.router(), shutdown.clone());
