@@ -1,0 +1,115 @@
+//! Which servers are trusted when we dial.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::{provider, read_certificates};
+use crate::Error;
+
+/// Trust for outgoing connections. Clones share it.
+#[derive(Debug, Clone)]
+pub struct ClientTls(Arc<ClientConfig>);
+
+impl ClientTls {
+    /// Trusts what the system trusts.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn native() -> Result<Self, Error> {
+        Self::trusting(native_roots())
+    }
+
+    /// Trusts what the system trusts and the authorities in a PEM file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds what is no certificate authority.
+    pub fn with_authorities(path: &Path) -> Result<Self, Error> {
+        let mut roots = native_roots();
+        for certificate in read_certificates(path)? {
+            let what = "it holds a certificate that is no authority";
+            let bad = |error| Error::Certificate { path: path.to_owned(), what, source: Some(Box::new(error)) };
+            roots.add(certificate).map_err(bad)?;
+        }
+        Self::trusting(roots)
+    }
+
+    /// Trusts everybody: whoever sits between can read and change all. For tests and closed networks.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn insecure() -> Result<Self, Error> {
+        tracing::warn!("certificates are not verified, by configuration");
+        let verifier = Arc::new(TrustsEverybody(provider()));
+        let builder = builder()?.dangerous().with_custom_certificate_verifier(verifier);
+        Ok(Self::with_protocol(builder.with_no_client_auth()))
+    }
+
+    fn trusting(roots: RootCertStore) -> Result<Self, Error> {
+        Ok(Self::with_protocol(builder()?.with_root_certificates(roots).with_no_client_auth()))
+    }
+
+    fn with_protocol(mut config: ClientConfig) -> Self {
+        // WebSockets and FLV are asked for by HTTP/1.1.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self(Arc::new(config))
+    }
+
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0)
+    }
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {
+    ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(Error::Tls)
+}
+
+fn native_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let loaded = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(loaded.certs);
+    roots
+}
+
+/// Verifies signatures but not whose they are.
+#[derive(Debug)]
+struct TrustsEverybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for TrustsEverybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
