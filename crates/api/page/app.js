@@ -1,0 +1,68 @@
+// The first page: sites and streams, live; a click plays.
+
+import { show, siteCard, streamCard, updateSite, updateStream } from "/page/list.js";
+import { Player } from "/page/player.js";
+
+const find = (id) => document.getElementById(id);
+const video = find("video");
+let player;
+
+/** Every request of this page goes with the token of the page's own address, if it has one. */
+async function get(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response.json();
+}
+
+function play(name) {
+  player?.stop();
+  find("stage").hidden = false;
+  find("playing").textContent = name;
+  find("facts").textContent = "";
+  video.muted = true;
+  player = new Player(video, (message) => {
+    find("message").textContent = message;
+  });
+  player.play(name);
+  find("stage").scrollIntoView({ behavior: "smooth", block: "nearest" });
+}
+
+find("close").addEventListener("click", () => {
+  player?.stop();
+  player = undefined;
+  find("stage").hidden = true;
+});
+
+find("unmute").addEventListener("click", () => {
+  video.muted = !video.muted;
+});
+video.addEventListener("volumechange", () => {
+  find("unmute").textContent = video.muted ? "Sound on" : "Sound off";
+});
+
+function facts() {
+  if (!player || !video.videoWidth) return;
+  const latency = player.latency === undefined ? "" : ` · ${player.latency.toFixed(1)} s behind`;
+  find("facts").textContent = `${video.videoWidth}×${video.videoHeight}${latency}`;
+}
+
+async function refresh() {
+  if (document.hidden) return;
+  try {
+    const [sites, streams] = await Promise.all([get("/api/v1/sites"), get("/api/v1/streams")]);
+    show(find("sites"), sites, (site) => site.id, siteCard, updateSite);
+    show(find("streams"), streams, (stream) => stream.name, (stream) => streamCard(stream, play), updateStream);
+    find("no-sites").hidden = sites.length > 0;
+    find("no-streams").hidden = streams.length > 0;
+    find("status").textContent = `${sites.length} sites · ${streams.length} streams`;
+    facts();
+  } catch (error) {
+    find("status").textContent = `The server does not answer: ${error.message}`;
+  }
+}
+
+const scheme = location.protocol === "https:" ? "wss" : "ws";
+find("command").textContent = `downstream --upstream ${scheme}://${location.host} --site my-site --stream cams/door=file:sample.flv`;
+document.addEventListener("visibilitychange", refresh);
+setInterval(refresh, 1000);
+refresh();

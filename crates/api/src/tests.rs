@@ -1,0 +1,130 @@
+//! The routes, asked without a socket.
+
+use axum::body::Body;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use sluicegate_hub::{Config, Hub, Owner, Publish, StreamName};
+use tower::ServiceExt;
+
+use super::*;
+
+fn state() -> State {
+    let hub = Hub::new(Config::default()).unwrap();
+    State { hub, sites: Arc::default(), metrics: None, shutdown: Shutdown::new() }
+}
+
+async fn ask(state: &State, method: Method, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+    let request = Request::builder().method(method).uri(path);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    router(state.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+async fn get(state: &State, path: &str) -> (StatusCode, String) {
+    let response = ask(state, Method::GET, path, &[]).await;
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn streams_are_listed_shown_and_cut() {
+    let state = state();
+    let name = StreamName::parse("cams/door-c7").unwrap();
+    let _offer = state.hub.offer(&name, Owner::new("c7")).unwrap();
+    let publish = Publish::by("test").owned_by(Owner::new("c7"));
+    let publisher = state.hub.publish(&name, publish).unwrap();
+    let (_, list) = get(&state, "/api/v1/streams").await;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(
+        (&list[0]["name"], &list[0]["site"], &list[0]["state"]),
+        (&"cams/door-c7".into(), &"c7".into(), &"live".into())
+    );
+    assert_eq!(get(&state, "/api/v1/streams/cams/door-c7").await.0, StatusCode::OK);
+    assert_eq!(get(&state, "/api/v1/streams/cams/other").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(get(&state, "/api/v1/streams/cams//x").await.0, StatusCode::BAD_REQUEST);
+
+    let foreign = [("host", "here"), ("origin", "https://evil.example")];
+    let path = "/api/v1/streams/cams/door-c7";
+    assert_eq!(ask(&state, Method::DELETE, path, &foreign).await.status(), StatusCode::FORBIDDEN);
+    let own = [("host", "here"), ("origin", "http://here")];
+    assert_eq!(ask(&state, Method::DELETE, path, &own).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(publisher.closed().await, sluicegate_hub::Reason::Cut);
+}
+
+#[tokio::test]
+async fn sites_are_listed() {
+    let state = state();
+    let site = sluicegate_net::link::Site::new("c7", "1", "127.0.0.1:9".parse().unwrap());
+    state.sites.insert(Arc::new(site));
+    let (status, list) = get(&state, "/api/v1/sites").await;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!((status, &list[0]["id"], &list[0]["rtt_ms"]), (StatusCode::OK, &"c7".into(), &serde_json::Value::Null));
+    assert_eq!(get(&state, "/api/v1/sites/c7").await.0, StatusCode::OK);
+    let (status, problem) = get(&state, "/api/v1/sites/c8").await;
+    assert!(status == StatusCode::NOT_FOUND && problem.contains("c8 is not connected"));
+}
+
+#[tokio::test]
+async fn every_path_of_the_document_is_served() {
+    let state = state();
+    let (_, text) = get(&state, "/api/openapi.json").await;
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    assert_eq!(paths.len(), 4);
+    for path in paths.keys() {
+        let (_, body) = get(&state, &path.replace("{id}", "x").replace("{name}", "x")).await;
+        assert!(!body.contains("there is nothing at"), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_has_all_files_that_it_names() {
+    let state = state();
+    let mut named = vec!["/".to_owned()];
+    let mut seen = 0;
+    while let Some(path) = named.get(seen).cloned() {
+        let (status, text) = get(&state, &path).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        let files = text.split('"').filter(|part| part.starts_with("/page/")).map(ToOwned::to_owned);
+        let new: Vec<_> = files.filter(|file| !named.contains(file)).collect();
+        named.extend(new);
+        seen += 1;
+    }
+    assert_eq!(seen, 5);
+    let response = ask(&state, Method::GET, "/", &[]).await;
+    let tag = response.headers()["etag"].to_str().unwrap().to_owned();
+    assert!(response.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    let again = ask(&state, Method::GET, "/", &[("if-none-match", &tag)]).await;
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
+async fn health_and_readiness() {
+    let state = state();
+    assert_eq!(get(&state, "/healthz").await.0, StatusCode::OK);
+    assert_eq!(get(&state, "/readyz").await.0, StatusCode::OK);
+    state.shutdown.begin();
+    assert_eq!(get(&state, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get(&state, "/nothing").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask(&state, Method::PUT, "/healthz", &[]).await.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn each_area_has_its_rule() {
+    let token = || Rule::Token("secret".into());
+    let access = Access { api: token(), play: Rule::Open, publish: token(), proxy: token() };
+    let layer = axum::middleware::from_fn(move |request, next| access.clone().check(request, next));
+    let service = Router::new().fallback(|| async { "in" }).layer(layer);
+    let status = async |method: Method, path: &str, bearer: &str| {
+        let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {bearer}"));
+        service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
+    };
+    for path in ["/api/v1/sites", "/metrics", "/publish?app=a&stream=b", "/live/a.flv?publish=1", "/proxy/a/b/"] {
+        assert_eq!(status(Method::GET, path, "wrong").await, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(status(Method::GET, path, "secret").await, StatusCode::OK, "{path}");
+    }
+    assert_eq!(status(Method::POST, "/live/a.flv", "wrong").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(Method::GET, "/live/a.flv", "wrong").await, StatusCode::OK);
+    assert_eq!(status(Method::GET, "/api/v1/sites?token=secret", "").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(Method::GET, "/healthz", "").await, StatusCode::OK);
+}
