@@ -7,6 +7,7 @@ mod answer;
 mod connect;
 mod forward;
 mod services;
+mod websocket;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
 use http::{Response, StatusCode};
 use sluicegate_net::problem::Problem;
 
@@ -52,7 +52,9 @@ pub(crate) enum Fault {
     HeadTooLarge { size: usize, limit: usize },
     #[error("the request has passed this proxy too often")]
     Loop,
-    #[error("WebSocket does not pass this proxy yet")]
+    #[error("the upgrade is no WebSocket handshake of version 13")]
+    Handshake { status: StatusCode },
+    #[error("only HTTP and WebSocket pass this proxy")]
     Upgrade,
     #[error("a trace ends at this proxy")]
     Trace,
@@ -106,7 +108,8 @@ impl Fault {
                 (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "Header fields too large", "http_request_error")
             }
             Self::Loop => (S::LOOP_DETECTED, "loop", "Loop detected", "proxy_loop_detected"),
-            Self::Upgrade => (S::NOT_IMPLEMENTED, "upgrade", "WebSocket not supported", "http_upgrade_failed"),
+            Self::Handshake { status } => (*status, "handshake", "No WebSocket handshake", "http_upgrade_failed"),
+            Self::Upgrade => (S::NOT_IMPLEMENTED, "upgrade", "Tunnel not supported", "http_upgrade_failed"),
             Self::Trace => (S::METHOD_NOT_ALLOWED, "trace", "TRACE ends here", "http_request_denied"),
             Self::ClientLimit { .. } => {
                 (S::SERVICE_UNAVAILABLE, "client-limit", "Too many requests in flight", "connection_limit_reached")
@@ -163,6 +166,9 @@ impl Fault {
         fields.insert(PROBLEM, HeaderValue::from_static(code));
         if let Ok(value) = HeaderValue::try_from(format!("{PSEUDONYM}-{}; error={error}", end.name())) {
             fields.insert(PROXY_STATUS, value);
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            fields.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if self.passes() {
             fields.insert(RETRY_AFTER, RETRY_SECONDS);

@@ -1,6 +1,7 @@
 //! The upstream's end: `/proxy/{site}/{service}/…` becomes a request on the site's link.
 
 mod answer;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use http::{Method, Request, Response, StatusCode, Uri, Version};
 use ipnet::IpNet;
 use sluicegate_net::link::{self, Directory, Pool};
 use sluicegate_net::listener::ConnectInfo;
-use sluicegate_net::ws;
 
 use crate::Error;
 use crate::admission::{self, Gate, Pass};
@@ -25,6 +25,7 @@ use crate::headers::{self, forwarding, forwarding::Client};
 use crate::metrics::{self, InFlight};
 use crate::request::{self, Target};
 use crate::transfer::upload::{Overdue, Upload};
+use websocket::Offer;
 
 /// Limits and times of the upstream's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,19 +127,16 @@ async fn serve(State(ingress): State<Arc<Ingress>>, request: Request<Body>) -> R
 }
 
 impl Ingress {
-    async fn handle(&self, request: Request<Body>) -> Result<Response<Body>, Fault> {
-        let is_upgrade = ws::is_upgrade(&request);
+    async fn handle(&self, mut request: Request<Body>) -> Result<Response<Body>, Fault> {
+        request::check(request.version(), request.headers(), self.config.max_head_bytes)?;
+        let offer = Offer::read(&mut request)?;
         let (mut parts, body) = request.into_parts();
-        request::check(parts.version, &parts.headers, self.config.max_head_bytes)?;
         let target = Target::parse(&parts.uri).ok_or(Fault::NoTarget)?;
         if target.path.is_empty() {
             return Ok(with_slash(&target));
         }
         if forwarding::is_loop(&parts.headers) {
             return Err(Fault::Loop);
-        }
-        if is_upgrade {
-            return Err(Fault::Upgrade);
         }
         if parts.method == Method::TRACE && headers::is_last_hop(&mut parts.headers) {
             return Err(Fault::Trace);
@@ -157,10 +155,16 @@ impl Ingress {
         if size > self.config.max_head_bytes {
             return Err(Fault::HeadTooLarge { size, limit: self.config.max_head_bytes });
         }
-        let method = parts.method.clone();
+        let public = answer::Public { method: parts.method.clone(), prefix, client };
+        if offer.is_some() {
+            Offer::ask(&mut parts);
+        }
         let response = self.exchange(&site.pool, parts, body).await?;
-        let public = answer::Public { method, prefix, client };
-        Ok(answer::to_public(response, &public, held, self.config.stall))
+        let stall = self.config.stall;
+        match offer {
+            Some(offer) if response.status() == StatusCode::OK => Ok(offer.join(response, held, stall)),
+            _ => Ok(answer::to_public(response, &public, held, stall)),
+        }
     }
 
     fn admit(&self, client: &Client, pool: &Pool) -> Result<Held, Fault> {

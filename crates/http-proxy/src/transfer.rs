@@ -2,6 +2,7 @@
 
 pub(crate) mod download;
 pub(crate) mod passage;
+pub(crate) mod splice;
 pub(crate) mod upload;
 
 use std::pin::Pin;

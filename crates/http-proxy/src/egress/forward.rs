@@ -13,7 +13,7 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connect::Connector;
-use super::{Config, Service, answer};
+use super::{Config, Service, answer, websocket};
 use crate::fault::Fault;
 use crate::headers::{self, forwarding};
 use crate::transfer::upload::Upload;
@@ -76,7 +76,11 @@ impl Forward {
     }
 
     /// Asks the device and returns its answer as the link carries it.
-    pub(crate) async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Fault> {
+    pub(crate) async fn ask(&self, mut request: Request<Body>) -> Result<Response<Body>, Fault> {
+        let tunnel = websocket::read(&mut request);
+        if request.method() == Method::CONNECT && tunnel.is_none() {
+            return Err(Fault::Upgrade);
+        }
         let (mut parts, body) = request.into_parts();
         if matches!(parts.method, Method::TRACE | Method::OPTIONS) && headers::is_last_hop(&mut parts.headers) {
             return last_hop(&parts.method);
@@ -88,10 +92,16 @@ impl Forward {
             public_prefix: parts.headers.get(forwarding::X_FORWARDED_PREFIX).cloned(),
         };
         self.fit(&mut parts.headers, parts.version);
+        if tunnel.is_some() {
+            websocket::ask(&mut parts.method, &mut parts.headers);
+        }
         parts.uri = uri;
         parts.version = Version::HTTP_11;
         parts.extensions = http::Extensions::new();
-        let response = self.exchange(parts, body).await?;
+        let mut response = self.exchange(parts, body).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            websocket::join(tunnel.ok_or(Fault::Protocol)?, &mut response);
+        }
         answer::to_link(self, &asked, response)
     }
 

@@ -75,14 +75,6 @@ async fn an_upload_that_halts_is_ended() {
 }
 
 #[tokio::test]
-async fn websocket_is_refused_by_name() {
-    let stage = Stage::new().await;
-    let asked = request("GET", "web/").header("connection", "upgrade").header("upgrade", "websocket");
-    let answer = send(stage.address, asked.body(Body::empty()).unwrap()).await.unwrap();
-    expect(answer, 501, "upgrade", "upstream").await;
-}
-
-#[tokio::test]
 async fn a_base_path_cannot_be_left() {
     let stage = Stage::new().await;
     for path in ["base/../head", "base/x/%2e%2e/%2E%2e/head", "base/..%2fhead", "base/..%5chead"] {

@@ -31,6 +31,7 @@ pub(crate) struct Stage {
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     pub(crate) device: Device,
+    directory: Arc<Directory>,
     site: AbortHandle,
     public: Shutdown,
 }
@@ -49,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) egress: egress::Config,
     /// Further services beside `web`, `base` (with a base path) and `dead` (nobody listens).
     pub(crate) services: Vec<(&'static str, String)>,
+    /// Whom the site trusts at `https` services.
+    pub(crate) tls: Option<ClientTls>,
 }
 
 impl Stage {
@@ -58,7 +61,7 @@ impl Stage {
 
     pub(crate) async fn with(setup: Setup) -> Self {
         let device = Device::start().await;
-        let tls = ClientTls::insecure().unwrap();
+        let tls = setup.tls.unwrap_or_else(|| ClientTls::insecure().unwrap());
         let mut services = Services::new();
         let mut allow = |name: &str, url: String| {
             let service = Service { url: url.parse().unwrap(), host: None, tls: tls.clone() };
@@ -78,7 +81,12 @@ impl Stage {
         while directory.get(SITE).is_none_or(|site| site.pool.connections().len() < CONNECTIONS) {
             tokio::task::yield_now().await;
         }
-        Self { address, device, site, public }
+        Self { address, device, directory, site, public }
+    }
+
+    /// The ingress once more, for another listener.
+    pub(crate) fn ingress(&self) -> Router {
+        ingress::router(Arc::clone(&self.directory), ingress::Config::default())
     }
 
     /// Ends the site's end of the link as the death of its program would: without a word.
