@@ -1,0 +1,44 @@
+//! How a program ends: the chain of causes once, and a code that tells usage from failure.
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Why a program ends before its work is done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The configuration is wrong; all that is wrong, one entry each. Exit code 2.
+    #[error("the configuration has {} faults:\n  {}", .0.len(), .0.join("\n  "))]
+    Usage(Vec<String>),
+    /// The work failed. Exit code 1.
+    #[error("{doing}")]
+    Work {
+        /// What was being done.
+        doing: String,
+        /// Why that failed.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl Failure {
+    /// Work that failed.
+    pub fn work(doing: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Work { doing: doing.into(), source: source.into() }
+    }
+}
+
+/// Prints a failure with its causes and gives the code to exit with.
+#[must_use]
+pub fn exit_code(program: &str, result: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let first: &dyn Error = &failure;
+    let causes = std::iter::successors(Some(first), |error| (*error).source());
+    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    // Nothing is left to do when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{program}: {text}");
+    match failure {
+        Failure::Usage(_) => ExitCode::from(2),
+        Failure::Work { .. } => ExitCode::FAILURE,
+    }
+}

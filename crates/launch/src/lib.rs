@@ -1,0 +1,13 @@
+//! What each binary does around its work: configuration file, secrets, logs, signals, exit codes.
+
+mod exit;
+mod file;
+mod logs;
+mod secret;
+mod signals;
+
+pub use exit::{Failure, exit_code};
+pub use file::read;
+pub use logs::{LogFormat, install_logs};
+pub use secret::Secret;
+pub use signals::{Signal, Signals};
