@@ -17,4 +17,5 @@ mod responses;
 mod round_trip;
 mod second_publisher;
 mod stalled_viewer;
+mod tls;
 mod websocket_rules;

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use sluicegate_hub::{Hub, StreamName};
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
+use sluicegate_net::tls::ServerTls;
 use sluicegate_ws_stream::{Config, Service};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -44,19 +45,36 @@ pub(crate) fn quick() -> Config {
 
 impl Server {
     pub(crate) async fn start(hub: sluicegate_hub::Config, config: Config) -> Self {
-        Self::start_with(hub, config, Service::handover_paths()).await
+        Self::start_with(hub, config, Service::handover_paths(), None).await
     }
 
     /// A server whose plain GETs stay with the HTTP library.
     pub(crate) async fn without_hand_over() -> Self {
-        Self::start_with(sluicegate_hub::Config::default(), Config::default(), Vec::new()).await
+        Self::start_with(sluicegate_hub::Config::default(), Config::default(), Vec::new(), None).await
     }
 
-    async fn start_with(hub: sluicegate_hub::Config, config: Config, handover_paths: Vec<String>) -> Self {
+    /// A server with TLS and a certificate that nobody has signed.
+    pub(crate) async fn with_tls() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let files = tempfile::tempdir().unwrap();
+        let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let tls = ServerTls::from_files(&certificate, &key).unwrap();
+        let hub = sluicegate_hub::Config::default();
+        Self::start_with(hub, Config::default(), Service::handover_paths(), Some(tls)).await
+    }
+
+    async fn start_with(
+        hub: sluicegate_hub::Config,
+        config: Config,
+        handover_paths: Vec<String>,
+        tls: Option<ServerTls>,
+    ) -> Self {
         let hub = Hub::new(hub).unwrap();
         let service = Service::new(hub.clone(), config).unwrap();
         let listening = listener::Config { handover_paths, ..listener::Config::default() };
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None, listening).await.unwrap();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls, listening).await.unwrap();
         let address = listener.local_addr();
         let shutdown = Shutdown::new();
         let (router, stop) = (service.router(), shutdown.clone());
