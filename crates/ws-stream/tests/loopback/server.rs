@@ -14,7 +14,8 @@ use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ServerTls;
 use sluicegate_ws_stream::{Config, Service};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -142,6 +143,15 @@ impl Server {
         }
     }
 
+    /// A client that sends its request and never reads.
+    pub(crate) async fn silent_client(&self, head: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let mut stream = socket.connect(self.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    }
+
     /// Waits until the hub says so of the stream.
     pub(crate) async fn until(&self, name: &str, what: impl Fn(&sluicegate_hub::StreamStatus) -> bool) {
         let name = StreamName::parse(name).unwrap();
@@ -152,6 +162,14 @@ impl Server {
         };
         tokio::time::timeout(PATIENCE, waiting).await.unwrap();
     }
+}
+
+/// The head of a request for a WebSocket.
+pub(crate) fn upgrade(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
 }
 
 fn receiver_stream(
