@@ -12,6 +12,10 @@ use http::header::{
 /// Fields with this prefix are ours: they are taken out of whatever comes from outside.
 const OWN_PREFIX: &str = "sluicegate-";
 
+/// Fields that tell a device who asks, and for which a name with underscores could pass.
+const SPOOFED: [&str; 6] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "x-real-ip"];
+
 /// Fields that belong to one connection, whether `Connection` names them or not (RFC 9110 §7.6.1, §11.7).
 const HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
@@ -69,8 +73,14 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Removes the fields that only we may set, so that neither a client nor a device can speak for us.
+///
+/// Devices that hand fields to CGI programs cannot tell `_` from `-`, so a name that is ours but for that goes too.
 pub(crate) fn remove_own(headers: &mut HeaderMap) {
-    let own: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OWN_PREFIX)).cloned().collect();
+    let is_own = |name: &HeaderName| {
+        let name = name.as_str();
+        name.starts_with(OWN_PREFIX) || name.contains('_') && SPOOFED.contains(&name.replace('_', "-").as_str())
+    };
+    let own: Vec<HeaderName> = headers.keys().filter(|name| is_own(name)).cloned().collect();
     for name in own {
         headers.remove(name);
     }

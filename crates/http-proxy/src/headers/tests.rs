@@ -57,6 +57,13 @@ fn trailers_lose_what_frames_routes_or_authorises() {
 }
 
 #[test]
+fn underscores_are_no_disguise() {
+    let mut headers = map(&[("x_forwarded_for", "6.6.6.6"), ("x-forwarded_host", "evil"), ("my_own", "1")]);
+    remove_own(&mut headers);
+    assert_eq!(headers, map(&[("my_own", "1")]));
+}
+
+#[test]
 fn max_forwards_counts_down() {
     let mut headers = map(&[("max-forwards", "2")]);
     assert!(!is_last_hop(&mut headers));

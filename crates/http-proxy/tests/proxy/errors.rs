@@ -1,5 +1,6 @@
 //! What goes wrong has a status, a problem document and a cause that tells our answers from the device's.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -34,6 +35,35 @@ async fn a_service_that_the_site_does_not_list_is_forbidden_by_the_site() {
     for service in ["other", "127.0.0.1", "control", "localhost"] {
         expect(get(stage.address, &format!("{service}/x")).await, 403, "not-allowed", "site").await;
     }
+}
+
+/// What is logged, as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_logged_at_the_site_but_not_each_of_many() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let stage = Stage::new().await;
+    for _ in 0..20 {
+        assert_eq!(get(stage.address, "other/secret").await.status(), 403);
+    }
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = text.lines().filter(|line| line.contains("refused")).collect();
+    let [line] = lines[..] else { panic!("one line in ten seconds, not {lines:#?}") };
+    assert!(line.contains("WARN") && line.contains("service=\"other\"") && line.contains("/secret"), "{line}");
 }
 
 #[tokio::test]
