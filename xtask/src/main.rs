@@ -1,0 +1,74 @@
+//! House commands: demo, test, ci, tidy, bench.
+
+mod cargo;
+mod demo;
+mod error;
+mod tests;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cargo::{cargo, documented};
+use crate::error::Error;
+
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", about, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs an upstream and a site with a stream and a web page, and prints the address to open.
+    Demo(demo::Arguments),
+    /// Runs all tests. Peers that are missing are named and left out, unless `SLUICEGATE_PEERS=required`.
+    Test,
+    /// Runs what CI runs: format, tidy, lints, documentation, licences, purity, tests.
+    Ci,
+    /// Checks what lints cannot: directions of dependencies, module docs, task markers, machine paths.
+    Tidy,
+    /// Measures the release binaries; `cargo xtask bench -- --help` lists what.
+    Bench {
+        /// What to measure, and how.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test => tests::run(),
+        Command::Ci => ci(),
+        Command::Tidy => tidy::run(),
+        Command::Bench { arguments } => bench(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error::say(&format!("xtask: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tests come last, so that their result closes the output.
+fn ci() -> Result<(), Error> {
+    cargo(&["fmt", "--all", "--check"])?;
+    tidy::run()?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    documented()?;
+    cargo::licences()?;
+    cargo::pure()?;
+    tests::run()
+}
+
+fn bench(arguments: &[String]) -> Result<(), Error> {
+    let packages = ["-p", "sluicegate-upstream", "-p", "sluicegate-downstream", "-p", "sluicegate-bench"];
+    cargo(&[&["build", "--release"], &packages[..]].concat())?;
+    let default = ["all".to_owned()];
+    cargo::binary("release", "sluicegate-bench", if arguments.is_empty() { &default } else { arguments })
+}
