@@ -61,6 +61,9 @@ pub enum Error {
         /// What is wrong there.
         source: sluicegate_flv::Error,
     },
+    /// The publisher sends codecs only that we do not carry; its connection ends.
+    #[error("nothing in the stream can be carried")]
+    Unusable(#[source] sluicegate_flv::Fault),
     /// The publisher sent nothing for too long; its connection ends.
     #[error("nothing was received for {after:?}")]
     Silent {
@@ -134,7 +137,7 @@ impl Error {
             Self::Ending | Self::Hub(Hub::NotFound { .. }) => StatusCode::NOT_FOUND,
             Self::Path | Self::Parameter { .. } | Self::Name(_) | Self::Flv { .. } => StatusCode::BAD_REQUEST,
             Self::Hub(Hub::Name { .. } | Hub::Configuration { .. }) => StatusCode::BAD_REQUEST,
-            Self::NotPublishable | Self::Codec { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotPublishable | Self::Codec { .. } | Self::Unusable(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::Hub(Hub::Conflict { .. } | Hub::Reserved { .. }) => StatusCode::CONFLICT,
             Self::Hub(Hub::TooManyStreams { .. } | Hub::TooManyViewers { .. }) => StatusCode::SERVICE_UNAVAILABLE,
@@ -158,7 +161,7 @@ impl Error {
                 _ => close::PROTOCOL,
             },
             Self::Silent { .. } | Self::Slow { .. } | Self::Stalled { .. } => close::TIMEOUT,
-            Self::Codec { .. } => close::UNSUPPORTED,
+            Self::Codec { .. } | Self::Unusable(_) => close::UNSUPPORTED,
             Self::Hub(Hub::Ended(ended)) => ended_code(ended.reason),
             Self::Hub(Hub::NotFound { .. }) => close::NOT_FOUND,
             Self::Hub(Hub::Conflict { .. } | Hub::Reserved { .. }) => close::CONFLICT,
@@ -194,7 +197,7 @@ pub mod close {
     pub const CONFLICT: u16 = 4409;
     /// The publisher left and did not come back, or its site no longer offers the stream.
     pub const GONE: u16 = 4410;
-    /// The container cannot carry the stream's codec.
+    /// The container cannot carry the stream's codec, or we carry none of the publisher's.
     pub const UNSUPPORTED: u16 = 4415;
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, Stream, StreamExt};
 use sluicegate_hub::{Expects, Publisher};
+use sluicegate_media::Kind;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -19,6 +20,8 @@ use crate::{Error, metrics};
 const READ_BYTES: usize = 64 << 10;
 /// A buffer with less room than this is not read into any more.
 const LEAST_READ_BYTES: usize = 4 << 10;
+/// Tags of codecs that we do not carry before a stream without any others is refused: a second or two of it.
+const MAX_UNUSABLE_TAGS: u64 = 50;
 /// How long a close frame may take to be sent and answered.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -153,7 +156,7 @@ pub(crate) fn reason(error: &Error) -> String {
 fn ended(done: Result<(), Error>) -> Result<(), Error> {
     metrics::publisher_ended(match &done {
         Ok(()) => "done",
-        Err(Error::Flv { .. }) => "malformed",
+        Err(Error::Flv { .. } | Error::Unusable(_)) => "malformed",
         Err(Error::Silent { .. } | Error::Slow { .. }) => "silent",
         Err(Error::Hub(_)) => "closed",
         Err(_) => "failed",
@@ -166,6 +169,9 @@ fn ended(done: Result<(), Error>) -> Result<(), Error> {
 struct Intake {
     reader: sluicegate_flv::Reader,
     announced: bool,
+    /// Whether there were pictures or sound that we carry.
+    usable: bool,
+    warned: bool,
 }
 
 /// What came from a chunk of bytes.
@@ -183,7 +189,7 @@ where
     S: Stream<Item = Result<Bytes, Error>> + Unpin,
 {
     let reader = sluicegate_flv::Reader::new(sluicegate_flv::Limits::default());
-    let mut intake = Intake { reader, announced: false };
+    let mut intake = Intake { reader, announced: false, usable: false, warned: false };
     let mut progress = Instant::now();
     let closed = publisher.closed();
     tokio::pin!(closed);
@@ -214,10 +220,24 @@ impl Intake {
         self.reader.handle_bytes(bytes);
         while let Some(frame) = self.reader.poll_frame().map_err(malformed)? {
             self.announce(publisher);
+            self.usable |= frame.kind() != Kind::Data;
             publisher.push(frame)?;
             progress = Progress::Made;
         }
+        self.check_codecs()?;
         Ok(progress)
+    }
+
+    /// Tags of unknown codecs are left out, with a word to the operator; a stream of nothing else is refused.
+    fn check_codecs(&mut self) -> Result<(), Error> {
+        let Some((count, fault)) = self.reader.unsupported() else { return Ok(()) };
+        if !std::mem::replace(&mut self.warned, true) {
+            tracing::warn!(%fault, "a part of the published stream is left out");
+        }
+        if !self.usable && count >= MAX_UNUSABLE_TAGS {
+            return Err(Error::Unusable(fault.clone()));
+        }
+        Ok(())
     }
 
     /// Tells the hub once which tracks the file header promises.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::formats::{Container, Flv, FlvWebSocket, Fmp4, Fmp4WebSocket};
 use crate::shard::Shards;
-use crate::target::{Target, wants_to_publish};
+use crate::target::{Target, percent_decoded, wants_to_publish};
 use crate::{Config, Error, answer, ingest};
 
 /// Publishing and playing by FLV and fragmented MP4. Clones share viewers and output formats; make one per hub.
@@ -183,12 +183,7 @@ impl Shared {
 
 /// What follows `/live/`, percent-decoded.
 fn decoded_path(path: &str) -> Result<String, Error> {
-    let path = path.strip_prefix("/live/").unwrap_or(path).replace('+', "%2B");
-    // A query decoder reads percent escapes as a path does, once `+` is out of its way and nothing separates pairs.
-    let escaped = path.replace('&', "%26").replace('=', "%3D");
-    let mut pairs = url::form_urlencoded::parse(escaped.as_bytes());
-    let decoded = pairs.next().map(|(key, _)| key.into_owned()).unwrap_or_default();
-    if decoded.contains(char::REPLACEMENT_CHARACTER) { Err(Error::Path) } else { Ok(decoded) }
+    percent_decoded(path.strip_prefix("/live/").unwrap_or(path)).ok_or(Error::Path)
 }
 
 fn peer(request: &Request) -> Option<SocketAddr> {

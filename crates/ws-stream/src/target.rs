@@ -39,6 +39,15 @@ impl Target {
     }
 }
 
+/// The text without its percent escapes (RFC 3986 §2.1); `None` when it is not UTF-8.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
+    // A query decoder does it once everything that means something else to it is out of its way.
+    let escaped = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    let mut pairs = form_urlencoded::parse(escaped.as_bytes());
+    let decoded = pairs.next().map(|(key, _)| key.into_owned()).unwrap_or_default();
+    (!decoded.contains(char::REPLACEMENT_CHARACTER)).then_some(decoded)
+}
+
 /// Whether the query asks to publish: `publish`, `publish=1` or `publish=true`.
 #[must_use]
 pub(crate) fn wants_to_publish(query: &str) -> bool {

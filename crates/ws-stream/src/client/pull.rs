@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use base64::Engine;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{ACCEPT, HOST, USER_AGENT};
-use http::{HeaderMap, Request, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -17,12 +18,14 @@ use url::{Position, Url};
 
 use crate::Error;
 use crate::ingest::{self, Limits};
+use crate::target::percent_decoded;
 
 /// How long the connection and the server's answer may take, each. Longer than a server waits for a stream.
 const CONNECT_WAIT: Duration = Duration::from_secs(20);
 const AGENT: &str = concat!("sluicegate/", env!("CARGO_PKG_VERSION"));
 
-/// Publishes the FLV stream at `url` (`ws`, `wss`, `http` or `https`) until it ends. Redirects are not followed: the
+/// Publishes the FLV stream at `url` (`ws`, `wss`, `http` or `https`) until it ends. A user and password in the
+/// address are sent as basic credentials. Redirects are not followed: the
 /// address that was configured is the address that is used.
 ///
 /// # Errors
@@ -30,7 +33,8 @@ const AGENT: &str = concat!("sluicegate/", env!("CARGO_PKG_VERSION"));
 pub async fn pull(url: &Url, tls: &ClientTls, publisher: Publisher, limits: Limits) -> Result<(), Error> {
     match url.scheme() {
         "ws" | "wss" => {
-            let connecting = ws::connect(url, HeaderMap::new(), &[], tls, CONNECT_WAIT);
+            let headers = credentials(url).into_iter().map(|value| (AUTHORIZATION, value)).collect::<HeaderMap>();
+            let connecting = ws::connect(url, headers, &[], tls, CONNECT_WAIT);
             let (websocket, _) = connecting.await.map_err(|error| Error::Connect(Box::new(error)))?;
             ingest::from_websocket(websocket, publisher, limits).await
         }
@@ -57,13 +61,41 @@ async fn by_http(url: &Url, tls: &ClientTls, publisher: Publisher, limits: Limit
 fn request(url: &Url) -> Result<Request<Empty<Bytes>>, http::Error> {
     let host = &url[Position::BeforeHost..Position::AfterPort];
     let path = &url[Position::BeforePath..Position::AfterQuery];
-    Request::get(path)
-        .header(HOST, host)
-        .header(USER_AGENT, AGENT)
-        .header(ACCEPT, "video/x-flv, */*")
-        .body(Empty::new())
+    let mut request =
+        Request::get(path).header(HOST, host).header(USER_AGENT, AGENT).header(ACCEPT, "video/x-flv, */*");
+    if let Some(credentials) = credentials(url) {
+        request = request.header(AUTHORIZATION, credentials);
+    }
+    request.body(Empty::new())
+}
+
+/// The user and password of the address as basic credentials (RFC 7617).
+fn credentials(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let (user, password) = (percent_decoded(url.username())?, percent_decoded(url.password().unwrap_or_default())?);
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn chunks(body: Incoming) -> impl futures_util::Stream<Item = Result<Bytes, Error>> {
     body.into_data_stream().map(|chunk| chunk.map_err(|error| Error::Io(std::io::Error::other(error))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_cut_into_host_path_and_credentials() {
+        let url = Url::parse("https://cam:a%3Ab@[::1]:8443/live/x.flv?y=1#z").unwrap();
+        let request = request(&url).unwrap();
+        assert_eq!(request.uri(), "/live/x.flv?y=1");
+        assert_eq!(request.headers()[HOST], "[::1]:8443");
+        assert_eq!(request.headers()[AUTHORIZATION], "Basic Y2FtOmE6Yg==");
+        assert!(credentials(&Url::parse("ws://host/").unwrap()).is_none());
+    }
 }

@@ -45,6 +45,20 @@ async fn malformed_flv_by_http_is_a_400_problem() {
 }
 
 #[tokio::test]
+async fn codecs_that_we_do_not_carry_are_named() {
+    let server = Server::new().await;
+    let mut pusher = server.publish(&Way::Http(Method::POST, "/live/x.flv")).await;
+    // Sorenson H.263 pictures.
+    let pictures: Vec<u8> = (0..60).flat_map(|number| tag(9, number * 40, b"\x12 anything")).collect();
+    pusher.send([header(), pictures].concat()).await;
+    let Pusher::Http { response, .. } = pusher else { unreachable!() };
+    let response = response.await.unwrap();
+    assert_eq!(response.status(), 415);
+    let text = text(response).await;
+    assert!(text.contains("video codec 2 is not supported"), "{text}");
+}
+
+#[tokio::test]
 async fn a_damaged_configuration_closes_with_1007() {
     let server = Server::new().await;
     let mut pusher = server.publish(&WAY).await;
