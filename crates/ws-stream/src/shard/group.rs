@@ -132,6 +132,8 @@ impl Group {
             if self.free.len() == self.seats.len() && inbox.close_if_empty() {
                 return;
             }
+            // A stream that is always ahead of this writer must not keep the thread from other tasks.
+            tokio::task::yield_now().await;
         }
     }
 
