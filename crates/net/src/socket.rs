@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ pub struct Socket {
     kind: Kind,
     /// Bytes that were read and given back.
     unread: Bytes,
+    /// Where bytes that are read are counted.
+    counter: Option<Arc<AtomicU64>>,
 }
 
 #[derive(Debug)]
@@ -47,7 +51,12 @@ impl From<tokio_rustls::client::TlsStream<TcpStream>> for Socket {
 
 impl Socket {
     fn new(kind: Kind) -> Self {
-        Self { kind, unread: Bytes::new() }
+        Self { kind, unread: Bytes::new(), counter: None }
+    }
+
+    /// Adds the bytes that are read from now on to `counter`.
+    pub fn count_reads(&mut self, counter: Arc<AtomicU64>) {
+        self.counter = Some(counter);
     }
 
     /// Gives bytes back; they are read again first.
@@ -117,7 +126,13 @@ macro_rules! on_kind {
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.unread.is_empty() {
-            return on_kind!(self, poll_read, cx, buf);
+            let before = buf.filled().len();
+            let this = self.get_mut();
+            let read = on_kind!(Pin::new(&mut *this), poll_read, cx, buf);
+            if let Some(counter) = &this.counter {
+                counter.fetch_add(buf.filled().len().saturating_sub(before) as u64, Ordering::Relaxed);
+            }
+            return read;
         }
         let unread = &mut self.get_mut().unread;
         buf.put_slice(&unread.split_to(unread.len().min(buf.remaining())));

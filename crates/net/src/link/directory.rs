@@ -43,7 +43,7 @@ pub struct Site {
     pub pool: Arc<Pool>,
     /// What it says of itself, now and from now on.
     pub info: watch::Sender<SiteInfo>,
-    media_in: AtomicU64,
+    media_in: Arc<AtomicU64>,
     ended_in: AtomicU64,
     ended_out: AtomicU64,
 }
@@ -59,15 +59,16 @@ impl Site {
             address,
             pool: Arc::default(),
             info: watch::Sender::default(),
-            media_in: AtomicU64::new(0),
+            media_in: Arc::default(),
             ended_in: AtomicU64::new(0),
             ended_out: AtomicU64::new(0),
         }
     }
 
-    /// Counts bytes of pushed media, which come on connections of their own.
-    pub fn count_media(&self, bytes: u64) {
-        self.media_in.fetch_add(bytes, Ordering::Relaxed);
+    /// Where bytes of pushed media are counted, which come on connections of their own.
+    #[must_use]
+    pub fn media_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.media_in)
     }
 
     /// Keeps the counts of a connection that is about to leave the pool.

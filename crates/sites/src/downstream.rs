@@ -1,0 +1,172 @@
+//! The site: dials every upstream, offers what it has, pushes what is leased.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use rand::Rng;
+use sluicegate_cascade::{Hello, Offers, StreamOffer};
+use sluicegate_hub::{Hub, StreamName};
+use sluicegate_net::link::{self, DialState, Dialer, Upstream};
+use sluicegate_net::shutdown::Shutdown;
+use sluicegate_net::tls::ClientTls;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::error::check_site_id;
+use crate::source::Feeder;
+use crate::{Error, FlvPort, Source};
+
+mod push;
+mod session;
+
+use session::Control;
+
+/// One upstream to dial.
+#[derive(Debug, Clone)]
+pub struct UpstreamConfig {
+    /// `ws://` or `wss://`, with a path prefix if it stands behind one.
+    pub url: Url,
+    /// The site's token there.
+    pub token: Option<String>,
+    /// Whom to trust.
+    pub tls: ClientTls,
+    /// Connections kept open, 1 to 4. Default 2: with loss on the way, one does not hold up the other.
+    pub connections: usize,
+}
+
+/// One stream of the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// Where it comes from.
+    pub source: Source,
+    /// Whether it is pushed also while nobody watches.
+    pub always: bool,
+}
+
+/// The site.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its id: a part of its streams' names at the upstream.
+    pub id: String,
+    /// Its name for people; may be empty.
+    pub name: String,
+    /// The upstreams.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// The names of its services.
+    pub services: Vec<String>,
+    /// Its streams.
+    pub streams: BTreeMap<StreamName, StreamConfig>,
+    /// Limits of the links.
+    pub link: link::Config,
+}
+
+/// What runs of a site; for health and logs.
+#[derive(Debug)]
+pub struct Running {
+    /// How it stands with each upstream.
+    pub upstreams: Vec<watch::Receiver<DialState>>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Waits until everything has ended, which it does after the shutdown has begun.
+    pub async fn ended(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Runs the site: `services` answers requests that come over links, sources publish into `hub`.
+///
+/// # Errors
+/// The id is none.
+pub fn run(
+    config: &Config,
+    hub: &Hub,
+    services: &Router,
+    port: &Arc<dyn FlvPort>,
+    shutdown: &Shutdown,
+) -> Result<Running, Error> {
+    check_site_id(&config.id)?;
+    let mut tasks = JoinSet::new();
+    let streams = feed(config, hub, port, shutdown, &mut tasks);
+    let (instance, mut upstreams) = (instance_id(), Vec::new());
+    for target in &config.upstreams {
+        let upstream = Upstream {
+            url: target.url.clone(),
+            site: config.id.clone(),
+            instance: instance.clone(),
+            token: target.token.clone(),
+            tls: target.tls.clone(),
+        };
+        let pusher = push::Pusher {
+            upstream: upstream.clone(),
+            deadline: config.link.connect_deadline,
+            hub: hub.clone(),
+            port: Arc::clone(port),
+            streams: Arc::clone(&streams),
+        };
+        let control = Control::new(hello(config), offers(config), pusher);
+        let router = control.router(services.clone());
+        let dialer = Dialer::new(upstream, config.link, target.connections);
+        upstreams.push(dialer.state());
+        tasks.spawn(dialer.run(router, shutdown.clone()));
+        tasks.spawn(control.run(shutdown.clone()));
+    }
+    Ok(Running { upstreams, tasks })
+}
+
+/// What pushes need to know of the site's streams.
+pub(crate) type Streams = BTreeMap<String, Fed>;
+
+/// A stream of the site's own hub.
+#[derive(Debug)]
+pub(crate) struct Fed {
+    pub(crate) name: StreamName,
+    pub(crate) wanted: watch::Sender<usize>,
+    pub(crate) trouble: watch::Receiver<Option<String>>,
+}
+
+fn feed(
+    config: &Config,
+    hub: &Hub,
+    port: &Arc<dyn FlvPort>,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) -> Arc<Streams> {
+    let mut streams = Streams::new();
+    for (name, stream) in &config.streams {
+        let (wanted, receiver) = watch::channel(0);
+        let (trouble, troubles) = watch::channel(None);
+        let feeder = Feeder {
+            name: name.clone(),
+            source: stream.source.clone(),
+            always: stream.always,
+            hub: hub.clone(),
+            port: Arc::clone(port),
+            wanted: receiver,
+            trouble,
+        };
+        tasks.spawn(feeder.run(shutdown.clone()));
+        streams.insert(name.to_string(), Fed { name: name.clone(), wanted, trouble: troubles });
+    }
+    Arc::new(streams)
+}
+
+fn hello(config: &Config) -> Hello {
+    Hello { software: concat!("sluicegate/", env!("CARGO_PKG_VERSION")).to_owned(), name: config.name.clone() }
+}
+
+fn offers(config: &Config) -> Offers {
+    let offer =
+        |(name, stream): (&StreamName, &StreamConfig)| StreamOffer { name: name.to_string(), always: stream.always };
+    Offers { services: config.services.clone(), streams: config.streams.iter().map(offer).collect() }
+}
+
+/// Later runs have greater ids: the time in milliseconds, then chance.
+fn instance_id() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{:013x}-{:08x}", since.as_millis(), rand::rng().random::<u32>())
+}

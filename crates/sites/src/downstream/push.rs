@@ -1,0 +1,79 @@
+//! Pushes of one upstream: a WebSocket for each leased stream, dialled again while the lease lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use sluicegate_cascade::LeaseId;
+use sluicegate_hub::{Hub, Viewer};
+use sluicegate_net::backoff::Backoff;
+use sluicegate_net::link::Upstream;
+use sluicegate_net::ws;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Fed, Streams};
+use crate::{FlvPort, PortError, metrics};
+
+/// How long the source may take for its first frame before the push is tried anew.
+const FIRST_FRAME: Duration = Duration::from_secs(10);
+
+/// What every push to one upstream needs.
+pub(super) struct Pusher {
+    pub(super) upstream: Upstream,
+    pub(super) deadline: Duration,
+    pub(super) hub: Hub,
+    pub(super) port: Arc<dyn FlvPort>,
+    pub(super) streams: Arc<Streams>,
+}
+
+/// Counts as one who wants the source, as long as it lives.
+struct Want<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Want<'a> {
+    fn new(wanted: &'a watch::Sender<usize>) -> Self {
+        wanted.send_modify(|count| *count += 1);
+        Self(wanted)
+    }
+}
+
+impl Drop for Want<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+impl Pusher {
+    /// Pushes until it is aborted. `tell` hears why a push does not come about.
+    pub(super) async fn run(&self, stream: &str, leases: watch::Receiver<LeaseId>, tell: impl Fn(&str, &str)) {
+        let Some(fed) = self.streams.get(stream) else { return tell(stream, "this site has no such stream") };
+        let _want = Want::new(&fed.wanted);
+        let mut backoff = Backoff::new(rand::rng().random());
+        loop {
+            tokio::time::sleep(backoff.next_wait()).await;
+            let begun = Instant::now();
+            let lease = *leases.borrow();
+            match self.once(fed, lease).await {
+                Ok(()) => tracing::info!(stream, "push ended"),
+                Err(error) => {
+                    let trouble = fed.trouble.borrow().clone();
+                    let reason = trouble.unwrap_or_else(|| error.to_string());
+                    tracing::warn!(stream, reason, "push failed; trying again while it is wanted");
+                    tell(stream, &reason);
+                }
+            }
+            backoff.held_for(begun.elapsed());
+        }
+    }
+
+    async fn once(&self, fed: &Fed, lease: LeaseId) -> Result<(), PortError> {
+        let mut subscriber = self.hub.subscribe(&fed.name, Viewer::by("push"));
+        subscriber.ready(FIRST_FRAME).await?;
+        let url = self.upstream.route(&format!("/cascade/v1/push/{lease}"));
+        let credentials = self.upstream.credentials();
+        let (websocket, _) = ws::connect(&url, credentials, &[], &self.upstream.tls, self.deadline).await?;
+        metrics::pushed();
+        tracing::info!(stream = %fed.name, upstream = %self.upstream.url, "pushing");
+        self.port.push(subscriber, websocket).await
+    }
+}

@@ -1,0 +1,266 @@
+//! The public host's end: takes links and pushes of sites.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use http::StatusCode;
+use sluicegate_cascade::LeaseId;
+use sluicegate_hub::{Hub, Offer, Owner, Publish, StreamName};
+use sluicegate_net::link::{self, Connection, Directory, PATH, SUBPROTOCOL, Site};
+use sluicegate_net::listener::ConnectInfo;
+use sluicegate_net::problem::Problem;
+use sluicegate_net::ws::{self, Accepted};
+
+use crate::tokens::Tokens;
+use crate::{FlvPort, metrics};
+
+mod credentials;
+mod session;
+
+use credentials::Caller;
+
+/// How the upstream treats sites.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Whether a site without a token may join. Only for loopback, or when told so by name.
+    pub open: bool,
+    /// Limits of the links.
+    pub link: link::Config,
+}
+
+/// A site's offers stay for this long after its last connection is lost, so that viewers are kept over a reconnect.
+const LINGER: Duration = Duration::from_secs(15);
+/// How long an upgrade may take from our 101 to the socket.
+const UPGRADE: Duration = Duration::from_secs(10);
+
+/// All sites of this host. Clones share them.
+#[derive(Clone)]
+pub struct Sites(Arc<Inner>);
+
+struct Inner {
+    hub: Hub,
+    directory: Arc<Directory>,
+    tokens: Arc<Tokens>,
+    port: Arc<dyn FlvPort>,
+    config: Config,
+    /// Leases under which a push is welcome.
+    leases: Mutex<HashMap<LeaseId, Leased>>,
+    /// Offers by site, which outlive a lost link.
+    offers: Mutex<HashMap<String, BTreeMap<String, Arc<Offer>>>>,
+}
+
+/// What a lease is for.
+#[derive(Debug, Clone)]
+struct Leased {
+    site: String,
+    name: StreamName,
+}
+
+impl std::fmt::Debug for Sites {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sites").field("directory", &self.0.directory).finish_non_exhaustive()
+    }
+}
+
+impl Sites {
+    /// Sites that appear in `directory` and publish into `hub`.
+    pub fn new(
+        hub: Hub,
+        directory: Arc<Directory>,
+        tokens: Arc<Tokens>,
+        port: Arc<dyn FlvPort>,
+        config: Config,
+    ) -> Self {
+        let (leases, offers) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { hub, directory, tokens, port, config, leases, offers }))
+    }
+
+    /// `/cascade/v1/link` and `/cascade/v1/push/{lease}`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route(PATH, get(take_link))
+            .route("/cascade/v1/push/{lease}", get(take_push))
+            .with_state(self.clone())
+    }
+
+    /// Takes no more requests to sites; those in flight end, then the links do.
+    pub fn drain(&self) {
+        let sites = self.0.directory.list();
+        sites.iter().flat_map(|site| site.pool.connections()).for_each(|connection| connection.drain());
+    }
+}
+
+/// A poisoned lock protects tables whose every change is complete on its own.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn peer(request: &Request) -> SocketAddr {
+    let nobody = || SocketAddr::from(([0, 0, 0, 0], 0));
+    request.extensions().get::<ConnectInfo>().map_or_else(nobody, |info| info.peer)
+}
+
+async fn take_link(State(sites): State<Sites>, mut request: Request) -> Response {
+    let taken = sites.0.check(&request).and_then(|caller| {
+        sites.0.check_instance(&caller)?;
+        let (response, accepted) = ws::accept(&mut request, &[SUBPROTOCOL], ws::Config::default())?;
+        Ok((caller, response, accepted))
+    });
+    match taken {
+        Ok((caller, response, accepted)) => {
+            let peer = peer(&request);
+            tokio::spawn(async move { sites.0.run_link(caller, peer, accepted).await });
+            response
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn take_push(State(sites): State<Sites>, Path(lease): Path<String>, mut request: Request) -> Response {
+    let taken = sites.0.check(&request).and_then(|caller| {
+        let leased = sites.0.find_lease(&lease, &caller)?;
+        let (response, accepted) = ws::accept(&mut request, &[], ws::Config::default())?;
+        Ok((caller, leased, response, accepted))
+    });
+    match taken {
+        Ok((caller, leased, response, accepted)) => {
+            let peer = peer(&request);
+            tokio::spawn(async move { sites.0.run_push(caller, leased, peer, accepted).await });
+            response
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Inner {
+    fn find_lease(&self, lease: &str, caller: &Caller) -> Result<Leased, Problem> {
+        let known = lease.parse().ok().and_then(|lease: LeaseId| lock(&self.leases).get(&lease).cloned());
+        let own = known.filter(|leased| leased.site == caller.site);
+        own.ok_or_else(|| {
+            metrics::refused("lease");
+            Problem::new(StatusCode::NOT_FOUND).detail("there is no such lease for this site; wait to be asked")
+        })
+    }
+
+    /// A newer instance of a site takes its place; an older one is told to wait.
+    fn check_instance(&self, caller: &Caller) -> Result<(), Problem> {
+        let newer = self.directory.get(&caller.site).is_some_and(|site| site.instance > caller.instance);
+        if newer {
+            metrics::refused("instance");
+            let detail = format!("a newer instance of site {} is connected", caller.site);
+            return Err(Problem::new(StatusCode::CONFLICT).detail(detail));
+        }
+        Ok(())
+    }
+
+    async fn run_link(self: Arc<Self>, caller: Caller, peer: SocketAddr, accepted: Accepted) {
+        let websocket = match tokio::time::timeout(UPGRADE, accepted.websocket()).await {
+            Ok(Ok(websocket)) => websocket,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "a site left during its upgrade"),
+            Err(_) => return tracing::debug!(%peer, "a site's upgrade took too long"),
+        };
+        if let Err(error) = websocket.get_ref().set_notsent_lowat(self.config.link.notsent_lowat) {
+            tracing::debug!(%error, "TCP_NOTSENT_LOWAT");
+        }
+        let connection = match Connection::open(websocket, self.config.link).await {
+            Ok(connection) => Arc::new(connection),
+            Err(error) => return tracing::warn!(site = caller.site, %peer, %error, "a link could not be set up"),
+        };
+        let site = self.join(&caller, peer);
+        site.pool.add(Arc::clone(&connection));
+        let revoked = async {
+            match &caller.token {
+                Some(hash) => self.tokens.revoked(hash).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = connection.ended() => {}
+            () = revoked => {
+                tracing::info!(site = caller.site, "the token was revoked; the link is cut");
+                connection.cut();
+                connection.ended().await;
+            }
+        }
+        site.keep_counts(&connection);
+    }
+
+    /// The running instance that a connection belongs to; a new one replaces what was there.
+    fn join(self: &Arc<Self>, caller: &Caller, peer: SocketAddr) -> Arc<Site> {
+        if let Some(site) = self.directory.get(&caller.site).filter(|site| site.instance == caller.instance) {
+            return site;
+        }
+        let site = Arc::new(Site::new(&caller.site, &caller.instance, peer));
+        if let Some(old) = self.directory.insert(Arc::clone(&site)) {
+            tracing::info!(site = caller.site, "replaced by a newer instance");
+            old.pool.connections().iter().for_each(|connection| connection.cut());
+        }
+        tracing::info!(site = caller.site, %peer, "site connected");
+        metrics::connected(self.directory.list().len());
+        tokio::spawn(Arc::clone(self).keep_site(Arc::clone(&site)));
+        site
+    }
+
+    /// Runs control sessions as long as the site has connections, and a while longer.
+    async fn keep_site(self: Arc<Self>, site: Arc<Site>) {
+        let mut lost = tokio::time::Instant::now();
+        while lost.elapsed() < LINGER {
+            let current = self.directory.get(&site.id).is_some_and(|listed| Arc::ptr_eq(&listed, &site));
+            if !current {
+                return;
+            }
+            let Some(connection) = site.pool.connections().into_iter().next() else {
+                // A lost link is dialled again within seconds.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            if let Err(error) = session::run(&self, &site, &connection).await {
+                tracing::debug!(site = site.id, %error, "the control stream could not be opened");
+                connection.cut();
+                connection.ended().await;
+            }
+            lost = tokio::time::Instant::now();
+        }
+        if self.directory.remove(&site) {
+            lock(&self.offers).remove(&site.id);
+            tracing::info!(site = site.id, "site gone");
+            metrics::connected(self.directory.list().len());
+        }
+    }
+
+    async fn run_push(self: Arc<Self>, caller: Caller, leased: Leased, peer: SocketAddr, accepted: Accepted) {
+        let mut websocket = match tokio::time::timeout(UPGRADE, accepted.websocket()).await {
+            Ok(Ok(websocket)) => websocket,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "a push left during its upgrade"),
+            Err(_) => return tracing::debug!(%peer, "a push's upgrade took too long"),
+        };
+        if let Some(site) = self.directory.get(&leased.site) {
+            websocket.get_mut().count_reads(site.media_counter());
+        }
+        let publish = Publish::by("push").owned_by(Owner::new(&leased.site)).from_address(peer);
+        // The site pushes again only when it has given up on the old push.
+        let publisher = match self.hub.publish(&leased.name, Publish { replace: true, ..publish }) {
+            Ok(publisher) => publisher,
+            Err(error) => return tracing::warn!(stream = %leased.name, %error, "a push was refused"),
+        };
+        let revoked = async {
+            match &caller.token {
+                Some(hash) => self.tokens.revoked(hash).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            done = self.port.ingest(websocket, publisher) => match done {
+                Ok(()) => tracing::info!(stream = %leased.name, "push ended"),
+                Err(error) => tracing::info!(stream = %leased.name, error = error.as_ref() as &dyn std::error::Error, "push ended"),
+            },
+            () = revoked => {}
+        }
+    }
+}
