@@ -1,0 +1,101 @@
+//! A headless Chromium, driven by the `DevTools` protocol.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use base64::Engine;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::program::Program;
+use crate::{soon, until};
+
+/// Width and height of the window.
+const WINDOW: &str = "--window-size=1100,900";
+
+/// A browser with one page; it ends with this.
+#[derive(Debug)]
+pub struct Browser {
+    socket: WebSocketStream<TcpStream>,
+    session: String,
+    sent: u64,
+    _program: Program,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts Chromium and opens a page.
+    pub async fn open(chromium: &Path, url: &str) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let mut command = Command::new(chromium);
+        command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", WINDOW]);
+        command.args(["--remote-debugging-port=0", "--no-first-run", "--autoplay-policy=no-user-gesture-required"]);
+        command.arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut program = Program::spawn("chromium", &mut command);
+        let address = program.says("DevTools listening on ws://").await;
+        let host = address.split('/').next().unwrap();
+        let tcp = soon("DevTools", TcpStream::connect(host)).await.unwrap();
+        let handshake = tokio_tungstenite::client_async(format!("ws://{address}"), tcp);
+        let (socket, _) = soon("DevTools", handshake).await.unwrap();
+        let mut browser = Self { socket, session: String::new(), sent: 0, _program: program, _profile: profile };
+        let target = browser.call("Target.createTarget", json!({ "url": url })).await;
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let attached = browser.call("Target.attachToTarget", attach).await;
+        browser.session = attached["sessionId"].as_str().unwrap().to_owned();
+        browser
+    }
+
+    /// Sends a command of the `DevTools` protocol and waits for its result.
+    async fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.sent += 1;
+        let mut command = json!({ "id": self.sent, "method": method, "params": parameters });
+        if !self.session.is_empty() {
+            command["sessionId"] = json!(self.session);
+        }
+        let id = self.sent;
+        let exchange = async {
+            self.socket.send(Message::text(command.to_string())).await.unwrap();
+            loop {
+                let message = self.socket.next().await.unwrap().unwrap();
+                let Ok(text) = message.into_text() else { continue };
+                let mut answer: Value = serde_json::from_str(&text).unwrap_or_default();
+                if answer["id"] == id {
+                    assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
+                    return answer["result"].take();
+                }
+            }
+        };
+        soon(method, exchange).await
+    }
+
+    /// The value of a JavaScript expression; promises are awaited, what is thrown is `null`.
+    pub async fn value(&mut self, expression: &str) -> Value {
+        let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        self.call("Runtime.evaluate", parameters).await["result"]["value"].take()
+    }
+
+    /// Waits until a JavaScript expression is truthy, and gives its value.
+    pub async fn until(&mut self, expression: &str) -> Value {
+        let browser = tokio::sync::Mutex::new(self);
+        until(expression, || async {
+            let value = browser.lock().await.value(expression).await;
+            let falsy = value.is_null() || value == false || value == 0 || value == "";
+            (!falsy).then_some(value)
+        })
+        .await
+    }
+
+    /// Saves what the page shows as a PNG file.
+    pub async fn screenshot(&mut self, path: &Path) {
+        let shot = self.call("Page.captureScreenshot", json!({ "format": "png" })).await;
+        let data = base64::engine::general_purpose::STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, data).unwrap();
+    }
+}
