@@ -1,0 +1,61 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use url::Url;
+
+const EXAMPLES: &str = "\
+Examples:
+  downstream --upstream ws://127.0.0.1:8440 --site cam-7 \\
+             --stream cams/door=file:sample.flv --service web=http://127.0.0.1:9000
+      The upstream shows the stream as cams/door-cam-7 and the service under /proxy/cam-7/web/.
+
+  downstream --upstream wss://media.example.org --site cam-7 --token-file token \\
+             --stream 'cams/yard=exec:ffmpeg -i rtsp://10.0.0.9/1 -c copy -f flv -'
+      A camera by ffmpeg, which runs only while somebody watches.
+
+Sources:
+  file:PATH          an FLV file, played at its own pace, again and again
+  exec:COMMAND       what a command writes to its standard output, as FLV
+  ws://, http:// …   a stream of another server, WS-FLV or HTTP-FLV
+  listen:ADDRESS     an encoder publishes to http://ADDRESS/live/NAME.flv at the site";
+
+/// The site behind NAT: dials out and offers its streams and services.
+#[derive(Debug, Clone, Default, Parser)]
+#[command(name = "downstream", version, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Upstream to dial, ws:// or wss://, perhaps with a path prefix; may be given several times
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Vec<Url>,
+    /// The site's id [default: a random one, kept in the state folder]
+    #[arg(long, value_name = "ID")]
+    pub(crate) site: Option<String>,
+    /// File with the site's token, for all upstreams given by --upstream
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Stream to offer, NAME=SOURCE; may be given several times
+    #[arg(long, value_name = "NAME=SOURCE")]
+    pub(crate) stream: Vec<String>,
+    /// Service to offer, NAME=URL; may be given several times
+    #[arg(long, value_name = "NAME=URL")]
+    pub(crate) service: Vec<String>,
+    /// Do not verify certificates of upstreams given by --upstream
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the configuration with secrets masked, and end
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Folder of the site's state [default: ./sluicegate, or `$STATE_DIRECTORY`]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// What to log, such as `info` or `info,sluicegate_sites=debug` [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// How to log: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
+    pub(crate) log_format: Option<String>,
+}

@@ -1,0 +1,220 @@
+//! The configuration: one TOML file, and flags that go before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sluicegate_hub::StreamName;
+use sluicegate_launch::{Failure, LogFormat, Secret, read};
+use sluicegate_sites::Source;
+use url::Url;
+
+use crate::cli::Arguments;
+
+/// The configuration of a site.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The site's id; without one a random one is made and kept.
+    pub(crate) site: Option<String>,
+    /// The site's name for people.
+    pub(crate) name: String,
+    /// Folder of the site's state.
+    pub(crate) state_dir: PathBuf,
+    /// What to log.
+    pub(crate) log: String,
+    /// How to log.
+    pub(crate) log_format: LogFormat,
+    /// The upstreams to dial.
+    pub(crate) upstreams: Vec<UpstreamConfig>,
+    /// The streams to offer, by name.
+    pub(crate) streams: BTreeMap<String, StreamConfig>,
+    /// The services to offer, by name.
+    pub(crate) services: BTreeMap<String, ServiceConfig>,
+}
+
+/// One upstream.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpstreamConfig {
+    pub(crate) url: Url,
+    #[serde(default)]
+    token: Option<Secret>,
+    #[serde(default)]
+    token_file: Option<PathBuf>,
+    /// Do not verify its certificate.
+    #[serde(default)]
+    pub(crate) insecure: bool,
+    /// Authorities to trust beside the system's (PEM).
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Connections kept open, 1 to 4.
+    #[serde(default = "two")]
+    pub(crate) connections: usize,
+}
+
+const fn two() -> usize {
+    2
+}
+
+/// One stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamConfig {
+    source: String,
+    /// Push it also while nobody watches.
+    #[serde(default)]
+    pub(crate) always: bool,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceConfig {
+    pub(crate) url: Url,
+    /// The `Host` that the device gets; by default that of the URL.
+    #[serde(default)]
+    pub(crate) host: Option<String>,
+    /// Do not verify its certificate: most devices sign their own.
+    #[serde(default)]
+    pub(crate) insecure: bool,
+}
+
+/// A source, and where its encoder publishes if it is one that listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    pub(crate) source: Source,
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            site: None,
+            name: String::new(),
+            state_dir: std::env::var_os("STATE_DIRECTORY").map_or_else(|| "./sluicegate".into(), PathBuf::from),
+            log: "info".to_owned(),
+            log_format: LogFormat::default(),
+            upstreams: Vec::new(),
+            streams: BTreeMap::new(),
+            services: BTreeMap::new(),
+        }
+    }
+}
+
+/// Reads the file, lets the flags go before it, and reports all that is wrong together.
+pub(crate) fn load(arguments: &Arguments) -> Result<Config, Failure> {
+    let mut config: Config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), read)?;
+    let mut faults = Vec::new();
+    config.apply(arguments, &mut faults);
+    config.validate(&mut faults);
+    if faults.is_empty() { Ok(config) } else { Err(Failure::Usage(faults)) }
+}
+
+impl Config {
+    fn apply(&mut self, arguments: &Arguments, faults: &mut Vec<String>) {
+        self.site = arguments.site.clone().or(self.site.take());
+        if let Some(folder) = &arguments.state_dir {
+            self.state_dir.clone_from(folder);
+        }
+        if let Some(filter) = &arguments.log {
+            self.log.clone_from(filter);
+        }
+        match arguments.log_format.as_deref() {
+            Some("json") => self.log_format = LogFormat::Json,
+            Some(_) => self.log_format = LogFormat::Text,
+            None => {}
+        }
+        for url in &arguments.upstream {
+            self.upstreams.push(UpstreamConfig {
+                url: url.clone(),
+                token: None,
+                token_file: arguments.token_file.clone(),
+                insecure: arguments.insecure,
+                ca_file: None,
+                connections: two(),
+            });
+        }
+        for pair in &arguments.stream {
+            match pair.split_once('=') {
+                Some((name, source)) => {
+                    let stream = StreamConfig { source: source.to_owned(), always: false };
+                    self.streams.insert(name.to_owned(), stream);
+                }
+                None => faults.push(format!("--stream {pair}: it must be NAME=SOURCE")),
+            }
+        }
+        for pair in &arguments.service {
+            match pair.split_once('=').map(|(name, url)| (name, Url::parse(url))) {
+                Some((name, Ok(url))) => {
+                    self.services.insert(name.to_owned(), ServiceConfig { url, host: None, insecure: false });
+                }
+                Some((_, Err(error))) => faults.push(format!("--service {pair}: {error}")),
+                None => faults.push(format!("--service {pair}: it must be NAME=URL")),
+            }
+        }
+    }
+
+    fn validate(&self, faults: &mut Vec<String>) {
+        if self.upstreams.is_empty() {
+            faults.push("no upstream is given; use --upstream URL, or [[upstreams]] in the file".to_owned());
+        }
+        for upstream in &self.upstreams {
+            let url = &upstream.url;
+            if !matches!(url.scheme(), "ws" | "wss") || !url.has_host() {
+                faults.push(format!("upstream {url}: the URL must be ws://HOST or wss://HOST"));
+            }
+            if !(1..=4).contains(&upstream.connections) {
+                faults.push(format!("upstream {url}: connections must be 1 to 4"));
+            }
+            if let Err(fault) = upstream.token() {
+                faults.push(format!("upstream {url}: {fault}"));
+            }
+        }
+        for (name, stream) in &self.streams {
+            if let Err(error) = StreamName::parse(name) {
+                faults.push(format!("stream {name}: {error}"));
+            }
+            if let Err(fault) = stream.parse() {
+                faults.push(format!("stream {name}: {fault}"));
+            }
+        }
+    }
+
+    /// The configuration as TOML with secrets masked.
+    pub(crate) fn shown(&self) -> Result<String, Failure> {
+        toml::to_string(self).map_err(|error| Failure::work("printing the configuration", error))
+    }
+
+    /// Where encoders publish at the site.
+    pub(crate) fn listeners(&self) -> BTreeSet<SocketAddr> {
+        self.streams.values().filter_map(|stream| stream.parse().ok()?.listen).collect()
+    }
+}
+
+impl UpstreamConfig {
+    /// The site's token at this upstream.
+    pub(crate) fn token(&self) -> Result<Option<Secret>, String> {
+        Secret::choose("token", self.token.as_ref(), self.token_file.as_deref())
+    }
+}
+
+impl StreamConfig {
+    /// What the source's text means; `listen:ADDRESS` is the only one that the site's listeners serve.
+    pub(crate) fn parse(&self) -> Result<Parsed, String> {
+        if let Some(address) = self.source.strip_prefix("listen:") {
+            let address =
+                address.parse().map_err(|_| format!("{:?} is no address, such as 127.0.0.1:8442", address))?;
+            return Ok(Parsed { source: Source::Listen, listen: Some(address) });
+        }
+        match self.source.parse() {
+            Ok(Source::Listen) => Err("listen needs an address: listen:127.0.0.1:8442".to_owned()),
+            Ok(source) => Ok(Parsed { source, listen: None }),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! What is taken, what is refused, and what the refusal says.
+
+use super::*;
+
+fn flags(line: &str) -> Arguments {
+    clap::Parser::parse_from(std::iter::once("downstream").chain(line.split_whitespace()))
+}
+
+#[test]
+fn the_quick_start_is_a_configuration() {
+    let line = "--upstream ws://127.0.0.1:8440 --site cam-7 --stream cams/door=file:sample.flv --service web=http://127.0.0.1:9000";
+    let config = load(&flags(line)).unwrap();
+    assert_eq!(config.site.as_deref(), Some("cam-7"));
+    assert_eq!(config.streams["cams/door"].parse().unwrap().source, Source::File("sample.flv".into()));
+    assert_eq!(config.services["web"].url.as_str(), "http://127.0.0.1:9000/");
+}
+
+#[test]
+fn every_fault_is_named() {
+    let line =
+        "--upstream http://x --stream a --stream b//c=file:x --stream d=rtsp://x --stream e=listen:y --service w=no";
+    let text = load(&flags(line)).unwrap_err().to_string();
+    let parts = [
+        "upstream http://x/: the URL must be ws://",
+        "--stream a: it must be NAME=SOURCE",
+        "stream b//c: stream name: a segment is empty",
+        "stream d: \"rtsp://x\" is no source",
+        "stream e: \"y\" is no address",
+        "--service w=no",
+    ];
+    for part in parts {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(load(&Arguments::default()).unwrap_err().to_string().contains("no upstream is given"));
+}
+
+#[test]
+fn the_shipped_example_is_taken_and_its_secrets_are_masked() {
+    let example = include_str!("../../../../docs/examples/downstream.toml");
+    let config: Config = toml::from_str(example).unwrap();
+    assert!(config.upstreams.len() == 1 && config.streams.len() >= 2 && !config.services.is_empty());
+    let inline: Config = toml::from_str("[[upstreams]]\nurl = 'ws://x'\ntoken = 'hidden'\n").unwrap();
+    assert!(!inline.shown().unwrap().contains("hidden"));
+}

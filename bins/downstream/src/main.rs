@@ -1,0 +1,32 @@
+//! The site behind NAT: dials out and offers its streams and services.
+
+mod cli;
+mod config;
+mod identity;
+mod port;
+mod run;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluicegate_launch::{Failure, Signals, exit_code, install_logs};
+
+use crate::cli::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    exit_code("downstream", work(&arguments))
+}
+
+fn work(arguments: &Arguments) -> Result<(), Failure> {
+    let config = config::load(arguments)?;
+    if arguments.check {
+        let shown = config.shown()?;
+        return writeln!(std::io::stdout(), "{}", shown.trim_end()).map_err(|error| Failure::work("printing", error));
+    }
+    install_logs(&config.log, config.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::work("starting the runtime", error))?;
+    runtime.block_on(async { run::run(config, arguments, Signals::new()?).await })
+}

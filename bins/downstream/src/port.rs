@@ -1,0 +1,37 @@
+//! FLV on the wire, for those who know sites only.
+
+use std::pin::Pin;
+
+use sluicegate_hub::{Publisher, Subscriber};
+use sluicegate_net::tls::ClientTls;
+use sluicegate_net::ws::WebSocket;
+use sluicegate_sites::{FlvPort, PortFuture};
+use sluicegate_ws_stream::ingest::Limits;
+use sluicegate_ws_stream::{client, ingest};
+use tokio::io::AsyncRead;
+use url::Url;
+
+/// The port of the WebSocket stream service.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) tls: ClientTls,
+}
+
+impl FlvPort for Port {
+    fn publish(&self, input: Pin<Box<dyn AsyncRead + Send>>, publisher: Publisher) -> PortFuture {
+        Box::pin(async move { Ok(ingest::from_reader(input, publisher, Limits::default()).await?) })
+    }
+
+    fn ingest(&self, websocket: WebSocket, publisher: Publisher) -> PortFuture {
+        Box::pin(async move { Ok(ingest::from_websocket(websocket, publisher, Limits::default()).await?) })
+    }
+
+    fn push(&self, subscriber: Subscriber, websocket: WebSocket) -> PortFuture {
+        Box::pin(async move { Ok(client::push(subscriber, websocket).await.map(drop)?) })
+    }
+
+    fn pull(&self, url: Url, publisher: Publisher) -> PortFuture {
+        let tls = self.tls.clone();
+        Box::pin(async move { Ok(client::pull(&url, &tls, publisher, Limits::default()).await?) })
+    }
+}

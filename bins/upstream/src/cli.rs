@@ -1,0 +1,95 @@
+//! The command line.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use sluicegate_launch::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  upstream --listen 127.0.0.1:8440
+      On loopback any site may join; open http://127.0.0.1:8440/ to see them.
+
+  upstream site add cam-7
+      Makes a token for the site cam-7, also while the server runs. Give it to the site's --token-file.
+
+  upstream --config /etc/sluicegate/upstream.toml --check
+      Prints the configuration with its secrets masked, or all that is wrong with it.
+
+Publish to it:  ffmpeg -re -i film.mp4 -c copy -f flv http://127.0.0.1:8440/live/app/stream.flv
+Watch:          ffplay http://127.0.0.1:8440/live/app/stream.flv";
+
+/// The public host: takes sites in and shows their streams and services.
+#[derive(Debug, Parser)]
+#[command(name = "upstream", version, after_help = EXAMPLES, args_conflicts_with_subcommands = false)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Flags of the server; they go before the configuration file.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Server {
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8440]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the configuration with secrets masked, and end
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Folder of tokens and other state [default: ./sluicegate, or `$STATE_DIRECTORY`]
+    #[arg(long, value_name = "FOLDER", global = true)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Certificate chain (PEM); reloaded when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Key of the certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Let anybody join, publish, watch and use the API, also on a public address
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// What to log, such as `info` or `info,sluicegate_sites=debug` [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// How to log: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
+    pub(crate) log_format: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Makes, lists and revokes tokens of sites, while the server runs or not
+    #[command(subcommand)]
+    Site(SiteCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SiteCommand {
+    /// Makes a token for a site and prints it, this once
+    Add {
+        /// The site's id: 1 to 64 of letters, digits and . _ ~ -
+        site: String,
+    },
+    /// Lists sites with their tokens' ids
+    List,
+    /// Revokes a site's tokens; its links are cut within a second
+    Revoke {
+        /// The site's id
+        site: String,
+        /// Only this token, by the id that `list` shows
+        #[arg(long)]
+        token: Option<String>,
+    },
+}
+
+/// Prints to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{}", text.trim_end()).map_err(|error| Failure::work("printing", error))
+}

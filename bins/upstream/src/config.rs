@@ -1,0 +1,166 @@
+//! The configuration: one TOML file, and flags that go before it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sluicegate_api::{Access, Rule};
+use sluicegate_launch::{Failure, LogFormat, Secret, read};
+
+use crate::cli::Server;
+
+const DEFAULT_PORT: u16 = 8440;
+
+/// The configuration of the public host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Address and port to listen on.
+    pub(crate) listen: SocketAddr,
+    /// Whether anybody may join, publish, watch and use the API.
+    pub(crate) open: bool,
+    /// Folder of tokens and other state.
+    pub(crate) state_dir: PathBuf,
+    /// Whether a new publisher takes the place of a live one instead of being refused.
+    pub(crate) replace_publisher: bool,
+    /// What to log.
+    pub(crate) log: String,
+    /// How to log.
+    pub(crate) log_format: LogFormat,
+    /// Certificate and key; without them the listener is plain.
+    pub(crate) tls: Option<Tls>,
+    /// Tokens of the areas of the public side.
+    pub(crate) access: AccessConfig,
+}
+
+/// Files of the certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// One token an area, here or in a file. An area without a token is open.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AccessConfig {
+    api_token: Option<Secret>,
+    api_token_file: Option<PathBuf>,
+    play_token: Option<Secret>,
+    play_token_file: Option<PathBuf>,
+    publish_token: Option<Secret>,
+    publish_token_file: Option<PathBuf>,
+    proxy_token: Option<Secret>,
+    proxy_token_file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT),
+            open: false,
+            state_dir: std::env::var_os("STATE_DIRECTORY").map_or_else(|| "./sluicegate".into(), PathBuf::from),
+            replace_publisher: false,
+            log: "info".to_owned(),
+            log_format: LogFormat::default(),
+            tls: None,
+            access: AccessConfig::default(),
+        }
+    }
+}
+
+/// Reads the file, lets the flags go before it, and reports all that is wrong together.
+pub(crate) fn load(flags: &Server) -> Result<Config, Failure> {
+    let mut config: Config = flags.config.as_deref().map_or_else(|| Ok(Config::default()), read)?;
+    let mut faults = Vec::new();
+    config.apply(flags, &mut faults);
+    config.validate(&mut faults);
+    if faults.is_empty() { Ok(config) } else { Err(Failure::Usage(faults)) }
+}
+
+impl Config {
+    fn apply(&mut self, flags: &Server, faults: &mut Vec<String>) {
+        self.listen = flags.listen.unwrap_or(self.listen);
+        self.open |= flags.open;
+        if let Some(folder) = &flags.state_dir {
+            self.state_dir.clone_from(folder);
+        }
+        if let Some(filter) = &flags.log {
+            self.log.clone_from(filter);
+        }
+        match flags.log_format.as_deref() {
+            Some("json") => self.log_format = LogFormat::Json,
+            Some(_) => self.log_format = LogFormat::Text,
+            None => {}
+        }
+        match (&flags.tls_cert, &flags.tls_key) {
+            (Some(certificate), Some(key)) => {
+                self.tls = Some(Tls { certificate: certificate.clone(), key: key.clone() });
+            }
+            (None, None) => {}
+            _ => faults.push("--tls-cert and --tls-key belong together; give both".to_owned()),
+        }
+    }
+
+    fn validate(&self, faults: &mut Vec<String>) {
+        let access = self.access.resolve(faults);
+        if self.listen.ip().is_loopback() || self.open || !faults.is_empty() {
+            return;
+        }
+        let missing: Vec<_> = [("api", &access.api), ("publish", &access.publish), ("proxy", &access.proxy)]
+            .into_iter()
+            .filter(|(_, rule)| **rule == Rule::Open)
+            .map(|(area, _)| format!("access.{area}_token"))
+            .collect();
+        if !missing.is_empty() {
+            faults.push(format!(
+                "listen = {} is a public address, and {} is not set; set it in the configuration file, \
+                 or say --open to let anybody in",
+                self.listen,
+                missing.join(", ")
+            ));
+        }
+    }
+
+    /// The rules of the areas.
+    pub(crate) fn access(&self) -> Access {
+        self.access.resolve(&mut Vec::new())
+    }
+
+    /// Whether a site without a token may join.
+    pub(crate) fn sites_are_open(&self) -> bool {
+        self.open || self.listen.ip().is_loopback()
+    }
+
+    /// The configuration as TOML with secrets masked.
+    pub(crate) fn shown(&self) -> Result<String, Failure> {
+        toml::to_string(self).map_err(|error| Failure::work("printing the configuration", error))
+    }
+}
+
+impl AccessConfig {
+    fn resolve(&self, faults: &mut Vec<String>) -> Access {
+        let mut rule = |key: &str, inline: &Option<Secret>, file: &Option<PathBuf>| match Secret::choose(
+            &format!("access.{key}"),
+            inline.as_ref(),
+            file.as_deref(),
+        ) {
+            Ok(Some(secret)) => Rule::Token(secret.reveal().to_owned()),
+            Ok(None) => Rule::Open,
+            Err(fault) => {
+                faults.push(fault);
+                Rule::Open
+            }
+        };
+        Access {
+            api: rule("api_token", &self.api_token, &self.api_token_file),
+            play: rule("play_token", &self.play_token, &self.play_token_file),
+            publish: rule("publish_token", &self.publish_token, &self.publish_token_file),
+            proxy: rule("proxy_token", &self.proxy_token, &self.proxy_token_file),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

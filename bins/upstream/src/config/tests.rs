@@ -1,0 +1,50 @@
+//! What is taken, what is refused, and what the refusal says.
+
+use super::*;
+
+fn loaded(toml: &str, flags: Server) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("upstream.toml");
+    std::fs::write(&path, toml).unwrap();
+    load(&Server { config: Some(path), ..flags }).map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn flags_go_before_the_file_and_secrets_are_masked() {
+    let flags = Server { listen: Some("127.0.0.1:1".parse().unwrap()), ..Server::default() };
+    let config = loaded("listen = '127.0.0.1:2'\n[access]\napi_token = 'hidden'\n", flags).unwrap();
+    assert_eq!(config.listen.port(), 1);
+    assert_eq!(config.access().api, Rule::Token("hidden".into()));
+    let shown = config.shown().unwrap();
+    assert!(shown.contains("api_token = \"********\"") && !shown.contains("hidden"), "{shown}");
+}
+
+#[test]
+fn a_public_address_needs_credentials_or_to_be_told() {
+    let refused = loaded("listen = '0.0.0.0:8440'\n[access]\napi_token = 'x'\n", Server::default()).unwrap_err();
+    assert!(refused.contains("access.publish_token, access.proxy_token is not set") && refused.contains("--open"));
+    let flags = Server { open: true, ..Server::default() };
+    assert!(loaded("listen = '0.0.0.0:8440'\n", flags).unwrap().sites_are_open());
+    let access = "[access]\napi_token = 'x'\npublish_token = 'x'\nproxy_token = 'x'\n";
+    let config = loaded(&format!("listen = '0.0.0.0:8440'\n{access}"), Server::default()).unwrap();
+    assert!(!config.sites_are_open());
+}
+
+#[test]
+fn every_fault_is_named() {
+    let unknown = loaded("listne = '127.0.0.1:1'\n", Server::default()).unwrap_err();
+    assert!(unknown.contains("listne") && unknown.contains("line 1"), "{unknown}");
+    let flags = Server { tls_cert: Some("cert.pem".into()), ..Server::default() };
+    let both =
+        loaded("[access]\napi_token = 'x'\napi_token_file = 'y'\nplay_token_file = 'none'\n", flags).unwrap_err();
+    for part in ["3 faults", "--tls-key", "access.api_token_file are both given", "access.play_token_file: none"] {
+        assert!(both.contains(part), "{part} in {both}");
+    }
+}
+
+#[test]
+fn the_shipped_example_is_taken() {
+    let example = include_str!("../../../../docs/examples/upstream.toml");
+    let config: Config = toml::from_str(example).unwrap();
+    assert_eq!(config.listen.port(), 8440);
+}

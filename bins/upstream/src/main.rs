@@ -1,0 +1,33 @@
+//! The public host: takes sites in and shows their streams and services.
+
+mod cli;
+mod config;
+mod port;
+mod run;
+mod site_command;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluicegate_launch::{Failure, Signals, exit_code, install_logs};
+
+use crate::cli::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    exit_code("upstream", work(&arguments))
+}
+
+fn work(arguments: &Arguments) -> Result<(), Failure> {
+    let config = config::load(&arguments.server)?;
+    if let Some(Command::Site(command)) = &arguments.command {
+        return site_command::run(command, &config);
+    }
+    if arguments.server.check {
+        return cli::print(&config.shown()?);
+    }
+    install_logs(&config.log, config.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::work("starting the runtime", error))?;
+    runtime.block_on(async { run::run(config, &arguments.server, Signals::new()?).await })
+}

@@ -1,0 +1,145 @@
+//! Puts the services together and runs them.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use sluicegate_api::{Access, State, install_metrics};
+use sluicegate_http_proxy::ingress;
+use sluicegate_hub::Hub;
+use sluicegate_launch::{Failure, Signal, Signals};
+use sluicegate_net::link::Directory;
+use sluicegate_net::listener::{self, Listener};
+use sluicegate_net::shutdown::Shutdown;
+use sluicegate_net::tls::{ClientTls, ServerTls};
+use sluicegate_sites::tokens::Tokens;
+use sluicegate_sites::upstream::{self, Sites};
+use sluicegate_ws_stream::Service;
+
+use crate::cli::Server;
+use crate::config::{self, Config};
+use crate::port::Port;
+
+/// How long requests in flight and viewers may go on after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs the public host until a signal ends it.
+pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) -> Result<(), Failure> {
+    let shutdown = Shutdown::new();
+    let host = Host::new(&config, &shutdown)?;
+    let tls = config.tls.as_ref().map(|tls| ServerTls::from_files(&tls.certificate, &tls.key)).transpose();
+    let tls = tls.map_err(|error| Failure::work("setting up TLS", error))?;
+    let limits = listener::Config {
+        handover_paths: vec!["/live/".into(), "/play".into()],
+        drain: DRAIN,
+        ..listener::Config::default()
+    };
+    let listener = Listener::bind(config.listen, tls.clone(), limits).await;
+    let listener = listener.map_err(|error| Failure::work("listening", error))?;
+    announce(&listener, tls.is_some(), &config);
+    let tokens = Arc::clone(&host.tokens);
+    tokio::spawn(async move { tokens.watch().await });
+    if let Some(tls) = tls.clone() {
+        tokio::spawn(tls_watch(tls, shutdown.clone()));
+    }
+    let serving = tokio::spawn(listener.serve(host.router(), shutdown.clone()));
+    while signals.next().await == Signal::Reload {
+        host.reload(&config, flags, tls.as_ref());
+    }
+    tracing::info!("draining");
+    shutdown.begin();
+    host.sites.drain();
+    host.streams.shut_down();
+    serving.await.map_err(|error| Failure::work("serving", error))?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn tls_watch(tls: ServerTls, shutdown: Shutdown) {
+    tls.watch(shutdown).await;
+}
+
+/// Says where it listens: in the log for people, on standard output for programs.
+fn announce(listener: &Listener, tls: bool, config: &Config) {
+    let address = listener.local_addr();
+    let scheme = if tls { "https" } else { "http" };
+    tracing::info!(%address, tls, sites = if config.sites_are_open() { "open" } else { "by token" }, "listening");
+    // Whoever started us may not read it; that is no reason to end.
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "listening on {scheme}://{address}/").and_then(|()| out.flush());
+}
+
+/// The services of one process.
+struct Host {
+    sites: Sites,
+    streams: Service,
+    tokens: Arc<Tokens>,
+    state: State,
+    access: Arc<ArcSwap<Access>>,
+}
+
+impl Host {
+    fn new(config: &Config, shutdown: &Shutdown) -> Result<Self, Failure> {
+        let failed = |what: &'static str| move |error| Failure::work(what, error);
+        let metrics = install_metrics().map_err(|error| Failure::work("installing metrics", error))?;
+        let hub =
+            Hub::new(sluicegate_hub::Config::default()).map_err(|error| Failure::work("setting up the hub", error))?;
+        let directory: Arc<Directory> = Arc::default();
+        let tokens = Tokens::open(&config.state_dir).map_err(|error| Failure::work("reading tokens", error))?;
+        let tokens = Arc::new(tokens);
+        let tls = ClientTls::native().map_err(failed("setting up TLS"))?;
+        let sites_config = upstream::Config { open: config.sites_are_open(), ..upstream::Config::default() };
+        let port = Arc::new(Port { tls });
+        let sites = Sites::new(hub.clone(), Arc::clone(&directory), Arc::clone(&tokens), port, sites_config);
+        let stream_config = sluicegate_ws_stream::Config {
+            replace_publisher: config.replace_publisher,
+            ..sluicegate_ws_stream::Config::default()
+        };
+        let streams = Service::new(hub.clone(), stream_config);
+        let streams = streams.map_err(|error| Failure::work("setting up streams", error))?;
+        let state = State { hub, sites: directory, metrics: Some(metrics), shutdown: shutdown.clone() };
+        let access = Arc::new(ArcSwap::from_pointee(config.access()));
+        Ok(Self { sites, streams, tokens, state, access })
+    }
+
+    fn router(&self) -> Router {
+        let access = Arc::clone(&self.access);
+        let check = from_fn(move |request: Request, next: Next| {
+            let access = Access::clone(&access.load());
+            access.check(request, next)
+        });
+        sluicegate_api::router(self.state.clone())
+            .merge(self.streams.router())
+            .merge(self.sites.router())
+            .merge(ingress::router(Arc::clone(&self.state.sites), ingress::Config::default()))
+            .layer(check)
+    }
+
+    /// Applies what can be applied while it runs, and says what cannot.
+    fn reload(&self, running: &Config, flags: &Server, tls: Option<&ServerTls>) {
+        let fresh = match config::load(flags) {
+            Ok(fresh) => fresh,
+            Err(failure) => return tracing::error!(%failure, "not reloaded"),
+        };
+        self.access.store(Arc::new(fresh.access()));
+        if let Some(Err(error)) = tls.map(ServerTls::reload) {
+            tracing::error!(error = &error as &dyn std::error::Error, "certificate not reloaded");
+        }
+        let fixed = [
+            ("listen", running.listen != fresh.listen),
+            ("open", running.open != fresh.open),
+            ("state_dir", running.state_dir != fresh.state_dir),
+            ("replace_publisher", running.replace_publisher != fresh.replace_publisher),
+            ("log", running.log != fresh.log || running.log_format != fresh.log_format),
+            ("tls", running.tls != fresh.tls),
+        ];
+        for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
+            tracing::warn!(key, "this change needs a restart");
+        }
+        tracing::info!("reloaded: access rules and certificate");
+    }
+}
