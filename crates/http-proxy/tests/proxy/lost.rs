@@ -3,7 +3,7 @@
 use crate::client::get;
 use crate::stage::Stage;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn before_the_head_the_client_is_told() {
     let stage = Stage::new().await;
     let address = stage.address;
@@ -16,7 +16,7 @@ async fn before_the_head_the_client_is_told() {
     assert_eq!(stage.device.event().await, "never dropped");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_head_the_client_sees_a_truncated_body() {
     let stage = Stage::new().await;
     let mut answer = get(stage.address, "web/fed").await;

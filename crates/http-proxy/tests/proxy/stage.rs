@@ -10,12 +10,14 @@ use axum::routing::get;
 use http::Request;
 use sluicegate_http_proxy::egress::{self, Service, Services};
 use sluicegate_http_proxy::ingress;
-use sluicegate_net::link::{self, Connection, Dialer, Directory, Site, Upstream};
+use sluicegate_net::link::{self, Connection, Dialer, Directory, Pool, Site, Upstream};
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws;
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use crate::device::Device;
 
@@ -75,11 +77,14 @@ impl Stage {
         }
         let site = egress::service(services, setup.egress).unwrap();
         let directory = Arc::new(Directory::default());
+        let at_upstream = Arc::new(Site::new(SITE, "run-1", SocketAddr::from(([127, 0, 0, 1], 1))));
+        directory.insert(Arc::clone(&at_upstream));
         let router = ingress::router(Arc::clone(&directory), setup.ingress);
-        let (address, public) = serve(router.merge(accepting(Arc::clone(&directory)))).await;
+        let (joined, mut arrivals) = mpsc::channel(CONNECTIONS);
+        let (address, public) = serve(router.merge(accepting(Arc::clone(&at_upstream.pool), joined))).await;
         let site = join(address, site, &tls);
-        while directory.get(SITE).is_none_or(|site| site.pool.connections().len() < CONNECTIONS) {
-            tokio::task::yield_now().await;
+        for _ in 0..CONNECTIONS {
+            timeout(PATIENCE, arrivals.recv()).await.unwrap().unwrap();
         }
         Self { address, device, directory, site, public }
     }
@@ -104,18 +109,14 @@ async fn serve(router: Router) -> (SocketAddr, Shutdown) {
 }
 
 /// The upstream's route for links: every connection belongs to the one site.
-fn accepting(directory: Arc<Directory>) -> Router {
+fn accepting(pool: Arc<Pool>, joined: mpsc::Sender<()>) -> Router {
     let accept = async move |mut request: Request<Body>| {
         let (response, accepted) = ws::accept(&mut request, &[link::SUBPROTOCOL], ws::Config::default()).unwrap();
         tokio::spawn(async move {
             let websocket = accepted.websocket().await.unwrap();
             let connection = Connection::open(websocket, link::Config::default()).await.unwrap();
-            let site = directory.get(SITE).unwrap_or_else(|| {
-                let site = Arc::new(Site::new(SITE, "run-1", SocketAddr::from(([127, 0, 0, 1], 1))));
-                directory.insert(Arc::clone(&site));
-                site
-            });
-            site.pool.add(Arc::new(connection));
+            pool.add(Arc::new(connection));
+            let _ = joined.send(()).await;
         });
         response
     };
