@@ -25,6 +25,7 @@ pub fn install_logs(filter: &str, format: LogFormat) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&directives);
     let filter = filter.map_err(|error| Failure::Usage(vec![format!("log: {directives:?} is no filter: {error}")]))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let subscriber = subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     let installed = match format {
         LogFormat::Text => subscriber.try_init(),
         LogFormat::Json => subscriber.json().try_init(),

@@ -19,6 +19,9 @@ use crate::listener::Socket;
 /// Header fields of a head that is looked at here; one with more goes to the HTTP library, which has its own limit.
 const MAX_FIELDS: usize = 64;
 
+/// Bytes that a client may send while its answer is made.
+const MAX_AHEAD: usize = 4 << 10;
+
 /// In a request's extensions: the socket can be handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Possible;
@@ -128,11 +131,24 @@ pub(crate) async fn complete(mut socket: Socket, response: Response<Body>) -> Re
     Ok(())
 }
 
+/// Returns when the client has left. A little of what it sends meanwhile is kept unread; with more the wait is for
+/// ever and the answer decides.
+pub(crate) async fn gone(socket: &mut Socket) {
+    loop {
+        match std::future::poll_fn(|cx| socket.poll_read_ahead(cx)).await {
+            Ok(1..MAX_AHEAD) => {}
+            Ok(MAX_AHEAD..) => return std::future::pending().await,
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
 /// The head of a body that ends with the connection (RFC 9112 §6.3).
 fn head(response: &Response<Body>) -> BytesMut {
     let mut head = BytesMut::with_capacity(512);
     head.put_slice(format!("HTTP/1.1 {}\r\nconnection: close\r\n", response.status()).as_bytes());
-    for (name, value) in response.headers() {
+    let framing = [http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING, http::header::CONNECTION];
+    for (name, value) in response.headers().iter().filter(|(name, _)| !framing.contains(*name)) {
         head.put_slice(name.as_str().as_bytes());
         head.put_slice(b": ");
         head.put_slice(value.as_bytes());

@@ -39,6 +39,11 @@ pub struct Config {
     pub streams: u32,
     /// How long requests in flight may go on after a shutdown has begun. Default 10 s.
     pub drain: Duration,
+    /// Bytes that the kernel may hold unsent for a client (`TCP_NOTSENT_LOWAT`). Default 64 KiB: without it the kernel
+    /// takes megabytes for a slow reader, which delays what comes after and hides how slow it is.
+    pub unsent_bytes: u32,
+    /// How long sent bytes may stay unacknowledged before a connection is lost (`TCP_USER_TIMEOUT`). Default 60 s.
+    pub unacknowledged: Duration,
     /// Path prefixes whose plain `GET`s may take the socket (see [`crate::handover`]). Default none.
     pub handover_paths: Vec<String>,
 }
@@ -51,6 +56,8 @@ impl Default for Config {
             connections: 16_384,
             streams: 256,
             drain: Duration::from_secs(10),
+            unsent_bytes: 64 << 10,
+            unacknowledged: Duration::from_secs(60),
             handover_paths: Vec::new(),
         }
     }
@@ -147,6 +154,10 @@ struct Connection {
 
 impl Connection {
     async fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
+        let tuned = Socket::tune(&tcp, self.config.unsent_bytes, self.config.unacknowledged);
+        if let Err(error) = tuned {
+            tracing::debug!(%peer, %error, "socket options");
+        }
         let Some(tls) = &self.tls else { return self.http1(tcp.into(), peer).await };
         let handshake = TlsAcceptor::from(tls.config()).accept(tcp);
         match tokio::time::timeout(self.config.head_deadline, handshake).await {
@@ -203,7 +214,10 @@ impl Connection {
         let Some(request) = request else { return Some(socket) };
         let (parts, _) = request.into_parts();
         let head = handover::unparsed(&parts);
-        let response = service.answer(Request::from_parts(parts, Body::empty())).await;
+        let response = tokio::select! {
+            response = service.answer(Request::from_parts(parts, Body::empty())) => response,
+            () = handover::gone(&mut socket) => return None,
+        };
         let (mut socket, response) = handover::complete(socket, response).await.err()?;
         // The library reads a request in the place of this one and finds the answer ready.
         let rest = socket.take_unread();

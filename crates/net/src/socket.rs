@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +49,17 @@ impl From<tokio_rustls::client::TlsStream<TcpStream>> for Socket {
     }
 }
 
+/// Calls the same method on whichever kind it is.
+macro_rules! on_kind {
+    ($socket:expr, $method:ident, $($argument:expr),*) => {
+        match &mut $socket.get_mut().kind {
+            Kind::Plain(tcp) => Pin::new(tcp).$method($($argument),*),
+            Kind::Accepted(tls) => Pin::new(tls.as_mut()).$method($($argument),*),
+            Kind::Dialled(tls) => Pin::new(tls.as_mut()).$method($($argument),*),
+        }
+    };
+}
+
 impl Socket {
     fn new(kind: Kind) -> Self {
         Self { kind, unread: Bytes::new(), counter: None }
@@ -57,6 +68,25 @@ impl Socket {
     /// Adds the bytes that are read from now on to `counter`.
     pub fn count_reads(&mut self, counter: Arc<AtomicU64>) {
         self.counter = Some(counter);
+    }
+
+    /// Sets what all accepted connections have.
+    pub(crate) fn tune(tcp: &TcpStream, unsent_bytes: u32, unacknowledged: Duration) -> io::Result<()> {
+        let socket = SockRef::from(tcp);
+        socket.set_tcp_notsent_lowat(unsent_bytes)?;
+        socket.set_tcp_user_timeout(Some(unacknowledged))
+    }
+
+    /// Reads behind what is unread already. Returns how much is unread then; 0 at the end of the stream.
+    pub(crate) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [0; 1_024];
+        let mut buf = ReadBuf::new(&mut space);
+        ready!(on_kind!(Pin::new(&mut *self), poll_read, cx, &mut buf))?;
+        if buf.filled().is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.unread = [self.unread.as_ref(), buf.filled()].concat().into();
+        Poll::Ready(Ok(self.unread.len()))
     }
 
     /// Gives bytes back; they are read again first.
@@ -110,17 +140,6 @@ impl Socket {
     pub fn set_user_timeout(&self, time: Duration) -> io::Result<()> {
         SockRef::from(self.tcp()).set_tcp_user_timeout(Some(time))
     }
-}
-
-/// Calls the same method on whichever kind it is.
-macro_rules! on_kind {
-    ($socket:expr, $method:ident, $($argument:expr),*) => {
-        match &mut $socket.get_mut().kind {
-            Kind::Plain(tcp) => Pin::new(tcp).$method($($argument),*),
-            Kind::Accepted(tls) => Pin::new(tls.as_mut()).$method($($argument),*),
-            Kind::Dialled(tls) => Pin::new(tls.as_mut()).$method($($argument),*),
-        }
-    };
 }
 
 impl AsyncRead for Socket {

@@ -33,7 +33,8 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let stream = ByteStream::new(websocket, config.keep_alive);
+        let (cut, ended) = (CancellationToken::new(), CancellationToken::new());
+        let stream = ByteStream::new(websocket, config.keep_alive, cut.clone());
         let health = stream.health();
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -46,15 +47,11 @@ impl Connection {
             .max_local_error_reset_streams(None)
             .handshake(TokioIo::new(stream));
         let (sender, driver) = handshake.await.map_err(io::Error::other)?;
-        let (cut, ended) = (CancellationToken::new(), CancellationToken::new());
-        let (cut_driver, tell) = (cut.clone(), ended.clone().drop_guard());
+        let tell = ended.clone().drop_guard();
         tokio::spawn(async move {
             let _tell = tell;
-            tokio::select! {
-                () = cut_driver.cancelled() => {}
-                done = driver => if let Err(error) = done {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "link connection ended");
-                },
+            if let Err(error) = driver.await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "link connection ended");
             }
         });
         Ok(Self { sender: std::sync::Mutex::new(Some(sender)), load: Arc::default(), health, cut, ended })

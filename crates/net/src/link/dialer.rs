@@ -12,6 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use rand::Rng;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{Config, INSTANCE_HEADER, PATH, RESET_STREAMS, SITE_HEADER, SUBPROTOCOL};
@@ -151,7 +152,7 @@ impl Dialer {
         if let Err(error) = websocket.get_ref().set_notsent_lowat(self.config.notsent_lowat) {
             tracing::debug!(%error, "TCP_NOTSENT_LOWAT");
         }
-        Ok(ByteStream::new(websocket, self.config.keep_alive))
+        Ok(ByteStream::new(websocket, self.config.keep_alive, CancellationToken::new()))
     }
 
     /// Serves one connection to its end; returns whether that was an orderly one.

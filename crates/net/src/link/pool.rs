@@ -93,8 +93,7 @@ impl Pool {
                         drop(load);
                         place = Arc::clone(&self.places).try_acquire_owned().map_err(busy)?;
                     }
-                    None if sender.is_closed() => return Err(Error::Lost(error.into_error())),
-                    None => return Err(Error::Refused(error.into_error())),
+                    None => return Err(classify(error.into_error())),
                 },
             }
         }
@@ -121,4 +120,10 @@ impl Pool {
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Vec<Arc<Connection>>> {
         self.connections.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A stream that the site reset alone is a refusal; everything else took the connection with it.
+fn classify(error: hyper::Error) -> Error {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<h2::Error>());
+    if source.is_some_and(h2::Error::is_reset) || error.is_user() { Error::Refused(error) } else { Error::Lost(error) }
 }

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Bytes of one message that we send: large enough that headers cost nothing, small enough to interleave with pings.
 const MESSAGE_BYTES: usize = 64 << 10;
@@ -71,12 +72,13 @@ pub struct ByteStream<S> {
     last_seen: Instant,
     last_ping: Instant,
     timer: Pin<Box<Sleep>>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream<S> {
-    /// A stream over an open WebSocket.
+    /// A stream over an open WebSocket. Cancelling `cut` fails it at once, with all that is under way.
     #[must_use]
-    pub fn new(websocket: WebSocketStream<S>, keep_alive: KeepAlive) -> Self {
+    pub fn new(websocket: WebSocketStream<S>, keep_alive: KeepAlive, cut: CancellationToken) -> Self {
         let now = Instant::now();
         let timer = Box::pin(tokio::time::sleep(keep_alive.interval));
         Self {
@@ -87,6 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream<S> {
             last_seen: now,
             last_ping: now,
             timer,
+            cut: Box::pin(cut.cancelled_owned()),
         }
     }
 
@@ -96,8 +99,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream<S> {
         Arc::clone(&self.health)
     }
 
-    /// Pings when it is time to; fails when nothing has come for too long.
+    /// Pings when it is time to; fails when nothing has come for too long, or the connection was cut.
     fn poll_alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was cut"));
+        }
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             if now.duration_since(self.last_seen) >= self.keep_alive.interval.saturating_add(self.keep_alive.timeout) {
