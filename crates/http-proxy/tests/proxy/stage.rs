@@ -94,6 +94,13 @@ impl Stage {
         ingress::router(Arc::clone(&self.directory), ingress::Config::default())
     }
 
+    /// Cuts the link at the upstream, as when a token is revoked.
+    pub(crate) fn cut_link(&self) {
+        for connection in self.directory.get(SITE).unwrap().pool.connections() {
+            connection.cut();
+        }
+    }
+
     /// Ends the site's end of the link as the death of its program would: without a word.
     pub(crate) fn kill_site(&self) {
         self.site.abort();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate_http_proxy::ingress;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::get;
@@ -41,4 +41,28 @@ async fn a_silent_device_keeps_its_reader() {
     assert!(silent.is_err(), "nothing may end the answer");
     stage.device.feed(b"second").await;
     assert_eq!(answer.data().await.unwrap().unwrap(), "second");
+}
+
+#[tokio::test]
+async fn a_slow_reader_that_goes_on_is_not_taken_for_a_dead_one() {
+    let stage = stage().await;
+    let mut stream = TcpStream::connect(stage.address).await.unwrap();
+    let total = 8 << 20;
+    let head = format!(
+        "GET /proxy/cam-7/web/download?bytes={total}&length=1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut read = 0;
+    let mut piece = vec![0; 128 << 10];
+    // A pace, not a synchronisation: some 2.5 MB/s, so that the answer takes ten times as long as a stall may.
+    let mut pace = tokio::time::interval(STALL / 6);
+    loop {
+        pace.tick().await;
+        let count = stream.read(&mut piece).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        read += count;
+    }
+    assert!(read > total, "{read}");
 }
