@@ -17,7 +17,7 @@ pub use body::Body;
 pub use connection::Connection;
 pub use dialer::{DialState, Dialer, Upstream};
 pub use directory::{Directory, ServiceInfo, Site, SiteInfo};
-pub use pool::{Error, MAX_REQUESTS, Pool};
+pub use pool::{Error, MAX_HEAD_BYTES, MAX_REQUESTS, Pool};
 
 /// The subprotocol of the native link.
 pub const SUBPROTOCOL: &str = "sluicegate.v1";

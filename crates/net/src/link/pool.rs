@@ -12,6 +12,12 @@ use super::{Body, Connection};
 /// Requests at once to one site, in all. Beyond it the answer is 503: what queues behind them would only wait.
 pub const MAX_REQUESTS: usize = 4_096;
 
+/// Bytes of a request's head, counted as HTTP/2 does (RFC 9113 §6.5.2). A larger one would cost the whole link: the
+/// HTTP/2 library ends a connection for it.
+pub const MAX_HEAD_BYTES: usize = 60 << 10;
+/// What HTTP/2 adds to the count for each field.
+const FIELD_OVERHEAD: usize = 32;
+
 /// A request could not be sent to a site.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,6 +26,14 @@ pub enum Error {
     #[error("the site has {limit} requests in flight, which is the limit")]
     Busy {
         /// [`MAX_REQUESTS`].
+        limit: usize,
+    },
+    /// The request's head is too large for the link.
+    #[error("the request's head has {bytes} bytes, more than the limit of {limit}")]
+    Head {
+        /// Its size.
+        bytes: usize,
+        /// [`MAX_HEAD_BYTES`].
         limit: usize,
     },
     /// The site has no connection at the moment.
@@ -77,6 +91,10 @@ impl Pool {
     /// # Errors
     /// See [`Error`].
     pub async fn send(&self, request: Request<RequestBody>) -> Result<Response<Body>, Error> {
+        let bytes = head_bytes(&request);
+        if bytes > MAX_HEAD_BYTES {
+            return Err(Error::Head { bytes, limit: MAX_HEAD_BYTES });
+        }
         let busy = |_| Error::Busy { limit: MAX_REQUESTS };
         let mut place = Arc::clone(&self.places).try_acquire_owned().map_err(busy)?;
         let mut request = request;
@@ -126,4 +144,10 @@ impl Pool {
 fn classify(error: hyper::Error) -> Error {
     let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<h2::Error>());
     if source.is_some_and(h2::Error::is_reset) || error.is_user() { Error::Refused(error) } else { Error::Lost(error) }
+}
+
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    fields.sum::<usize>() + target + 4 * FIELD_OVERHEAD
 }
