@@ -9,9 +9,23 @@ use bytes::Bytes;
 use crate::client::{get, request, send};
 use crate::stage::Stage;
 
+static PIECE: [u8; 65_536] = [b'x'; 65_536];
 const TOTAL: u64 = 192 << 20;
 /// The windows and socket buffers of four hops; far below the bodies. Loopback sockets alone hold several MiB a hop.
 const IN_FLIGHT: u64 = 40 << 20;
+
+/// A body whose pieces are counted as they are asked for.
+fn made_when_asked(total: u64) -> (Arc<AtomicU64>, Body) {
+    let made = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&made);
+    let mut left = total / PIECE.len() as u64;
+    let pieces = std::iter::from_fn(move || {
+        left = left.checked_sub(1)?;
+        count.fetch_add(PIECE.len() as u64, Ordering::Relaxed);
+        Some(Ok::<_, std::io::Error>(Bytes::from_static(&PIECE)))
+    });
+    (made, Body::from_stream(futures_util::stream::iter(pieces)))
+}
 
 #[tokio::test]
 async fn a_download_is_made_as_it_is_read() {
@@ -30,18 +44,8 @@ async fn a_download_is_made_as_it_is_read() {
 #[tokio::test]
 async fn an_upload_is_made_as_it_is_taken() {
     let stage = Stage::new().await;
-    let made = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&made);
-    let mut left = TOTAL / 65_536;
-    let stream = futures_util::stream::poll_fn(move |_| {
-        if left == 0 {
-            return std::task::Poll::Ready(None);
-        }
-        left -= 1;
-        count.fetch_add(65_536, Ordering::Relaxed);
-        std::task::Poll::Ready(Some(Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 65_536]))))
-    });
-    let asked = request("PUT", "web/upload").body(Body::from_stream(stream)).unwrap();
+    let (made, body) = made_when_asked(TOTAL);
+    let asked = request("PUT", "web/upload").body(body).unwrap();
     let answer = send(stage.address, asked);
     tokio::pin!(answer);
     let mut widest = 0;
@@ -61,19 +65,9 @@ async fn an_upload_is_made_as_it_is_taken() {
 #[tokio::test]
 async fn a_device_that_does_not_take_holds_the_sender_back() {
     let stage = Stage::new().await;
-    let made = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&made);
-    let total = 64_u64 << 20;
-    let mut left = total / 65_536;
-    let stream = futures_util::stream::poll_fn(move |_| {
-        if left == 0 {
-            return std::task::Poll::Ready(None);
-        }
-        left -= 1;
-        count.fetch_add(65_536, Ordering::Relaxed);
-        std::task::Poll::Ready(Some(Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 65_536]))))
-    });
-    let asked = request("PUT", "web/upload-slow").body(Body::from_stream(stream)).unwrap();
+    let total = 64 << 20;
+    let (made, body) = made_when_asked(total);
+    let asked = request("PUT", "web/upload-slow").body(body).unwrap();
     let address = stage.address;
     let answer = tokio::spawn(async move { send(address, asked).await.unwrap().text().await });
     // The device takes piece by piece; what was made beyond what it took must never grow past the windows.
