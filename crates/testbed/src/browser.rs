@@ -51,8 +51,14 @@ impl Browser {
         browser
     }
 
-    /// Sends a command of the `DevTools` protocol and waits for its result.
+    /// Sends a command of the `DevTools` protocol that must succeed.
     async fn call(&mut self, method: &str, parameters: Value) -> Value {
+        let result = self.attempt(method, parameters).await;
+        result.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Sends a command of the `DevTools` protocol and waits for its result.
+    async fn attempt(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.sent += 1;
         let mut command = json!({ "id": self.sent, "method": method, "params": parameters });
         if !self.session.is_empty() {
@@ -66,18 +72,20 @@ impl Browser {
                 let Ok(text) = message.into_text() else { continue };
                 let mut answer: Value = serde_json::from_str(&text).unwrap_or_default();
                 if answer["id"] == id {
-                    assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                    return answer["result"].take();
+                    let error = answer["error"].take();
+                    return if error.is_null() { Ok(answer["result"].take()) } else { Err(error) };
                 }
             }
         };
         soon(method, exchange).await
     }
 
-    /// The value of a JavaScript expression; promises are awaited, what is thrown is `null`.
+    /// The value of a JavaScript expression; promises are awaited. What is thrown is `null`, and so is all on a page
+    /// that has not begun to load.
     pub async fn value(&mut self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        self.call("Runtime.evaluate", parameters).await["result"]["value"].take()
+        let result = self.attempt("Runtime.evaluate", parameters).await;
+        result.map(|mut result| result["result"]["value"].take()).unwrap_or_default()
     }
 
     /// Waits until a JavaScript expression is truthy, and gives its value.

@@ -1,0 +1,3 @@
+//! The site's program by itself.
+
+mod configuration;

@@ -1,0 +1,12 @@
+//! The whole chain through the binaries: a publisher or a site on one side, viewers and browsers on the other.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, with the reason in the panic")]
+
+mod configuration;
+mod demand;
+mod device;
+mod ffmpeg;
+mod page;
+mod proxy;
+mod recovery;
+mod stage;
+mod tokens;

@@ -1,0 +1,53 @@
+//! A person opens the first page in Chromium, clicks a site's stream and watches it.
+
+use std::path::Path;
+
+use sluicegate_testbed::api;
+use sluicegate_testbed::browser::Browser;
+use sluicegate_testbed::peer::{Peer, find};
+
+use crate::device::Device;
+use crate::stage::{SITE, STREAM, Site, Upstream};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_click_plays_the_stream() {
+    let Some(chromium) = find(Peer::Chromium) else { return };
+    let upstream = Upstream::start().await;
+    let _site = Site::with_stream(&upstream).await;
+    let mut browser = Browser::open(&chromium, &upstream.url("http", "/")).await;
+    let card =
+        format!("[...document.querySelectorAll('#streams button')].find((b) => b.innerText.includes('{STREAM}'))");
+    browser.until(&format!("!!({card})")).await;
+    browser.value(&format!("({card}).click()")).await;
+
+    let decoded = "document.getElementById('video').getVideoPlaybackQuality().totalVideoFrames";
+    browser.until("document.getElementById('video').currentTime > 0").await;
+    browser.until(&format!("{decoded} >= 25")).await;
+    let before = browser.value("document.getElementById('video').currentTime").await.as_f64().unwrap();
+    browser.until(&format!("document.getElementById('video').currentTime > {before} + 1")).await;
+    let size = browser.value("[video.videoWidth, video.videoHeight].join('x')").await;
+    assert_eq!(size, "640x360");
+    let message = browser.value("document.getElementById('message').textContent").await;
+    assert_eq!(message, "", "the player complains");
+    // A path, not a scratch folder: a person may want to look at it.
+    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");
+    browser.screenshot(&shots.join("page.png")).await;
+
+    let stream = api::stream(&upstream.address, STREAM).await;
+    assert_eq!(stream["state"], "live", "{stream}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sites_page_works_in_its_sandbox() {
+    let Some(chromium) = find(Peer::Chromium) else { return };
+    let upstream = Upstream::start().await;
+    let device = Device::start().await;
+    let _site = Site::dial(&upstream, &["--service", &format!("web={}", device.url())]);
+    api::until_site(&upstream.address, SITE).await;
+    let mut browser = Browser::open(&chromium, &upstream.url("http", &format!("/proxy/{SITE}/web/"))).await;
+    let title = browser.until("document.title").await;
+    assert_eq!(title, "device");
+    browser.until("document.body.dataset.script === 'ran'").await;
+    // A sandboxed page has an origin of its own, so it cannot act as the page of the upstream.
+    assert_eq!(browser.value("self.origin").await, "null");
+}
