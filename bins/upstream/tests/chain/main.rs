@@ -8,5 +8,6 @@ mod ffmpeg;
 mod page;
 mod proxy;
 mod recovery;
+mod sources;
 mod stage;
 mod tokens;
