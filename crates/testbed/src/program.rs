@@ -66,9 +66,10 @@ impl Program {
         }
     }
 
-    /// The address that it says it listens on: `listening on http://ADDRESS/`.
+    /// The address that it says it listens on: `listening on http://ADDRESS/`, or `https`.
     pub async fn address(&mut self) -> String {
-        let rest = self.says("listening on http://").await;
+        let url = self.says("listening on http").await;
+        let (_, rest) = url.split_once("://").unwrap();
         rest.split(|c: char| c == '/' || c.is_whitespace()).next().unwrap().to_owned()
     }
 

@@ -10,4 +10,5 @@ mod proxy;
 mod recovery;
 mod sources;
 mod stage;
+mod tls;
 mod tokens;

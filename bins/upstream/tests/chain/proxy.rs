@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::device::Device;
 use crate::stage::{SITE, Site, Upstream};
 
-async fn curl(curl: &Path, arguments: &[&str]) -> Vec<u8> {
+pub(crate) async fn curl(curl: &Path, arguments: &[&str]) -> Vec<u8> {
     let mut command = Command::new(curl);
     command.args(["--silent", "--show-error", "--max-time", "20"]).args(arguments).kill_on_drop(true);
     let output = soon("curl", command.output()).await.unwrap();

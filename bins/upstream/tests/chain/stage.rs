@@ -57,8 +57,12 @@ pub(crate) struct Site {
 impl Site {
     /// Starts a site without waiting for it.
     pub(crate) fn dial(upstream: &Upstream, more: &[&str]) -> Self {
+        Self::dial_by("ws", upstream, more)
+    }
+
+    pub(crate) fn dial_by(scheme: &str, upstream: &Upstream, more: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let (folder, url) = (state.path().display().to_string(), upstream.url("ws", ""));
+        let (folder, url) = (state.path().display().to_string(), upstream.url(scheme, ""));
         let mut arguments = vec!["--upstream", &url, "--site", SITE, "--state-dir", &folder];
         arguments.extend(more);
         Self { program: Program::start("downstream", &arguments), _state: state }
