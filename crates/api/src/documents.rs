@@ -32,6 +32,8 @@ pub(crate) struct SiteDocument {
     media_bytes_in: u64,
     /// Bytes to the site.
     bytes_out: u64,
+    /// Open connections of its link; 0 while it is away and its streams are kept.
+    connections: usize,
     /// Requests under way.
     requests_in_flight: usize,
     /// Round trip of the link in milliseconds; null before the first ping.
@@ -52,6 +54,7 @@ impl From<&Site> for SiteDocument {
             bytes_in: site.bytes_in(),
             media_bytes_in: site.media_bytes_in(),
             bytes_out: site.bytes_out(),
+            connections: site.pool.connections().len(),
             requests_in_flight: site.pool.in_flight(),
             rtt_ms: site.rtt().map(millis),
         }
