@@ -5,7 +5,6 @@ mod configuration;
 mod demand;
 mod device;
 mod ffmpeg;
-mod frozen;
 mod page;
 mod proxy;
 mod recovery;
