@@ -10,6 +10,7 @@ use sluicegate_launch::{Failure, LogFormat, Secret, read};
 use sluicegate_sites::Source;
 use url::Url;
 
+use self::limits::Limits;
 use crate::cli::Arguments;
 
 /// The configuration of a site.
@@ -32,10 +33,12 @@ pub(crate) struct Config {
     pub(crate) streams: BTreeMap<String, StreamConfig>,
     /// The services to offer, by name.
     pub(crate) services: BTreeMap<String, ServiceConfig>,
+    /// Limits and times that differ from the defaults.
+    pub(crate) limits: Limits,
 }
 
 /// One upstream.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpstreamConfig {
     pub(crate) url: Url,
@@ -99,6 +102,7 @@ impl Default for Config {
             upstreams: Vec::new(),
             streams: BTreeMap::new(),
             services: BTreeMap::new(),
+            limits: Limits::default(),
         }
     }
 }
@@ -157,6 +161,7 @@ impl Config {
     }
 
     fn validate(&self, faults: &mut Vec<String>) {
+        self.limits.validate(faults);
         if self.upstreams.is_empty() {
             faults.push("no upstream is given; use --upstream URL, or [[upstreams]] in the file".to_owned());
         }
@@ -216,5 +221,6 @@ impl StreamConfig {
     }
 }
 
+mod limits;
 #[cfg(test)]
 mod tests;

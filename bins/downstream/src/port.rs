@@ -9,6 +9,7 @@ use sluicegate_sites::{FlvPort, PortFuture};
 use sluicegate_ws_stream::ingest::Limits;
 use sluicegate_ws_stream::{client, ingest};
 use tokio::io::AsyncRead;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// The port of the WebSocket stream service.
@@ -26,8 +27,8 @@ impl FlvPort for Port {
         Box::pin(async move { Ok(ingest::from_websocket(websocket, publisher, Limits::default()).await?) })
     }
 
-    fn push(&self, subscriber: Subscriber, websocket: WebSocket) -> PortFuture {
-        Box::pin(async move { Ok(client::push(subscriber, websocket).await.map(drop)?) })
+    fn push(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture {
+        Box::pin(async move { Ok(client::push(subscriber, websocket, stop).await.map(drop)?) })
     }
 
     fn pull(&self, url: Url, publisher: Publisher) -> PortFuture {

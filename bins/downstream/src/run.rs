@@ -1,14 +1,14 @@
 //! Puts the services together and runs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use sluicegate_http_proxy::egress::{self, Egress, Service, Services};
+use sluicegate_http_proxy::egress::{Egress, Service, Services};
 use sluicegate_hub::{Hub, StreamName};
 use sluicegate_launch::{Failure, Signal, Signals};
-use sluicegate_net::link;
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
@@ -26,23 +26,27 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Runs the site until a signal ends it.
 pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Signals) -> Result<(), Failure> {
     let shutdown = Shutdown::new();
-    let hub =
-        Hub::new(sluicegate_hub::Config::default()).map_err(|error| Failure::work("setting up the hub", error))?;
-    let egress = Egress::new(services(&config.services)?, egress::Config::default());
+    let hub = Hub::new(config.limits.hub()).map_err(|error| Failure::work("setting up the hub", error))?;
+    let egress = Egress::new(services(&config.services)?, config.limits.services());
     let egress = egress.map_err(|error| Failure::work("setting up services", error))?;
-    listen(&config, &hub, &shutdown).await?;
+    let mut encoders = Encoders::new(&hub, &shutdown)?;
+    encoders.listen(&config).await?;
     let tls = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
     let port: Arc<dyn FlvPort> = Arc::new(Port { tls });
     let site = site(&config)?;
     tracing::info!(site = site.id, streams = site.streams.len(), services = site.services.len(), "site starts");
     let router: Router = egress.router();
     let running = downstream::run(&site, &hub, &router, &port, &shutdown);
-    let running = running.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
+    let mut running = running.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
     while signals.next().await == Signal::Reload {
-        reload(&config, arguments, &egress);
+        match reload(&config, arguments, &egress, &mut encoders, &mut running).await {
+            Ok(()) => tracing::info!("reloaded: streams and services"),
+            Err(failure) => tracing::error!(%failure, "not reloaded"),
+        }
     }
     tracing::info!("draining");
     shutdown.begin();
+    encoders.service.shut_down();
     if tokio::time::timeout(DRAIN, running.ended()).await.is_err() {
         tracing::warn!("requests were cut after the drain time");
     }
@@ -52,6 +56,22 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
 
 fn site(config: &Config) -> Result<downstream::Config, Failure> {
     let id = config.site.clone().map_or_else(|| identity::site_id(&config.state_dir), Ok)?;
+    let upstreams = config.upstreams.iter().map(upstream).collect::<Result<_, _>>()?;
+    Ok(downstream::Config {
+        id,
+        name: config.name.clone(),
+        upstreams,
+        services: names(config),
+        streams: streams(config)?,
+        link: config.limits.link(),
+    })
+}
+
+fn names(config: &Config) -> Vec<String> {
+    config.services.keys().cloned().collect()
+}
+
+fn streams(config: &Config) -> Result<BTreeMap<StreamName, StreamConfig>, Failure> {
     let fault = |fault: String| Failure::Usage(vec![fault]);
     let mut streams = BTreeMap::new();
     for (name, stream) in &config.streams {
@@ -59,16 +79,7 @@ fn site(config: &Config) -> Result<downstream::Config, Failure> {
         let name = StreamName::parse(name).map_err(|error| fault(error.to_string()))?;
         streams.insert(name, StreamConfig { source: parsed.source, always: stream.always });
     }
-    let upstreams = config.upstreams.iter().map(upstream).collect::<Result<_, _>>()?;
-    let services = config.services.keys().cloned().collect();
-    Ok(downstream::Config {
-        id,
-        name: config.name.clone(),
-        upstreams,
-        services,
-        streams,
-        link: link::Config::default(),
-    })
+    Ok(streams)
 }
 
 fn upstream(config: &config::UpstreamConfig) -> Result<UpstreamConfig, Failure> {
@@ -103,37 +114,63 @@ fn services(configured: &BTreeMap<String, ServiceConfig>) -> Result<Services, Fa
     if faults.is_empty() { Ok(services) } else { Err(Failure::Usage(faults)) }
 }
 
-/// Opens the listeners into which encoders publish; what they publish is in the site's own hub.
-async fn listen(config: &Config, hub: &Hub, shutdown: &Shutdown) -> Result<(), Failure> {
-    for address in config.listeners() {
-        let service = sluicegate_ws_stream::Service::new(hub.clone(), sluicegate_ws_stream::Config::default());
-        let service = service.map_err(|error| Failure::work("setting up streams", error))?;
-        let listener = Listener::bind(address, None, listener::Config::default()).await;
-        let listener = listener.map_err(|error| Failure::work("listening for encoders", error))?;
-        tracing::info!(address = %listener.local_addr(), "listening for encoders");
-        tokio::spawn(listener.serve(service.router(), shutdown.clone()));
-    }
-    Ok(())
+/// The listeners into which encoders publish; what they publish is in the site's own hub.
+struct Encoders {
+    service: sluicegate_ws_stream::Service,
+    shutdown: Shutdown,
+    open: BTreeSet<SocketAddr>,
 }
 
-/// Applies what can be applied while it runs, and says what cannot.
-fn reload(running: &Config, arguments: &Arguments, egress: &Egress) {
-    let fresh = match config::load(arguments) {
-        Ok(fresh) => fresh,
-        Err(failure) => return tracing::error!(%failure, "not reloaded"),
-    };
-    match services(&fresh.services) {
-        Ok(services) => egress.replace(services),
-        Err(failure) => return tracing::error!(%failure, "not reloaded"),
+impl Encoders {
+    fn new(hub: &Hub, shutdown: &Shutdown) -> Result<Self, Failure> {
+        let service = sluicegate_ws_stream::Service::new(hub.clone(), sluicegate_ws_stream::Config::default());
+        let service = service.map_err(|error| Failure::work("setting up streams", error))?;
+        Ok(Self { service, shutdown: shutdown.clone(), open: BTreeSet::new() })
     }
-    let names = |config: &Config| config.services.keys().cloned().collect::<Vec<_>>();
+
+    /// Opens the listeners that are not open yet. One that no stream needs any more stays until the program ends.
+    async fn listen(&mut self, config: &Config) -> Result<(), Failure> {
+        for address in config.listeners() {
+            if self.open.contains(&address) {
+                continue;
+            }
+            let limits = listener::Config {
+                handover_paths: vec!["/live/".into(), "/play".into()],
+                drain: DRAIN,
+                ..listener::Config::default()
+            };
+            let listener = Listener::bind(address, None, limits).await;
+            let listener = listener.map_err(|error| Failure::work("listening for encoders", error))?;
+            tracing::info!(address = %listener.local_addr(), "listening for encoders");
+            tokio::spawn(listener.serve(self.service.router(), self.shutdown.clone()));
+            self.open.insert(address);
+        }
+        Ok(())
+    }
+}
+
+/// Applies what can be applied while it runs, and says what cannot. Nothing is applied of a file with faults.
+async fn reload(
+    running: &Config,
+    arguments: &Arguments,
+    egress: &Egress,
+    encoders: &mut Encoders,
+    site: &mut downstream::Running,
+) -> Result<(), Failure> {
+    let fresh = config::load(arguments)?;
+    let (targets, streams) = (services(&fresh.services)?, streams(&fresh)?);
+    encoders.listen(&fresh).await?;
+    egress.replace(targets);
+    site.offer(&names(&fresh), &streams);
     let fixed = [
-        ("streams", running.streams != fresh.streams),
-        ("services", names(running) != names(&fresh)),
         ("site", running.site != fresh.site || running.name != fresh.name),
+        ("upstreams", running.upstreams != fresh.upstreams),
+        ("limits", running.limits != fresh.limits),
+        ("log", running.log != fresh.log || running.log_format != fresh.log_format),
+        ("state_dir", running.state_dir != fresh.state_dir),
     ];
     for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
-        tracing::warn!(key, "what is offered upstream changes with a restart");
+        tracing::warn!(key, "this change needs a restart");
     }
-    tracing::info!("reloaded: where services lead");
+    Ok(())
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sluicegate_api::{Access, Rule};
 use sluicegate_launch::{Failure, LogFormat, Secret, read};
 
+use self::limits::Limits;
 use crate::cli::Server;
 
 const DEFAULT_PORT: u16 = 8440;
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) tls: Option<Tls>,
     /// Tokens of the areas of the public side.
     pub(crate) access: AccessConfig,
+    /// Limits and times that differ from the defaults.
+    pub(crate) limits: Limits,
 }
 
 /// Files of the certificate.
@@ -66,6 +69,7 @@ impl Default for Config {
             log_format: LogFormat::default(),
             tls: None,
             access: AccessConfig::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -105,6 +109,7 @@ impl Config {
 
     fn validate(&self, faults: &mut Vec<String>) {
         let access = self.access.resolve(faults);
+        self.limits.validate(faults);
         if self.listen.ip().is_loopback() || self.open || !faults.is_empty() {
             return;
         }
@@ -162,5 +167,6 @@ impl AccessConfig {
     }
 }
 
+mod limits;
 #[cfg(test)]
 mod tests;

@@ -80,30 +80,29 @@ struct Host {
     tokens: Arc<Tokens>,
     state: State,
     access: Arc<ArcSwap<Access>>,
+    proxy: ingress::Config,
 }
 
 impl Host {
     fn new(config: &Config, shutdown: &Shutdown) -> Result<Self, Failure> {
         let failed = |what: &'static str| move |error| Failure::work(what, error);
         let metrics = install_metrics().map_err(|error| Failure::work("installing metrics", error))?;
-        let hub =
-            Hub::new(sluicegate_hub::Config::default()).map_err(|error| Failure::work("setting up the hub", error))?;
+        let limits = &config.limits;
+        let hub = Hub::new(limits.hub()).map_err(|error| Failure::work("setting up the hub", error))?;
         let directory: Arc<Directory> = Arc::default();
         let tokens = Tokens::open(&config.state_dir).map_err(|error| Failure::work("reading tokens", error))?;
         let tokens = Arc::new(tokens);
         let tls = ClientTls::native().map_err(failed("setting up TLS"))?;
-        let sites_config = upstream::Config { open: config.sites_are_open(), ..upstream::Config::default() };
+        let sites_config = upstream::Config { open: config.sites_are_open(), link: limits.link() };
         let port = Arc::new(Port { tls });
         let sites = Sites::new(hub.clone(), Arc::clone(&directory), Arc::clone(&tokens), port, sites_config);
-        let stream_config = sluicegate_ws_stream::Config {
-            replace_publisher: config.replace_publisher,
-            ..sluicegate_ws_stream::Config::default()
-        };
+        let stream_config =
+            sluicegate_ws_stream::Config { replace_publisher: config.replace_publisher, ..limits.streams() };
         let streams = Service::new(hub.clone(), stream_config);
         let streams = streams.map_err(|error| Failure::work("setting up streams", error))?;
         let state = State { hub, sites: directory, metrics: Some(metrics), shutdown: shutdown.clone() };
         let access = Arc::new(ArcSwap::from_pointee(config.access()));
-        Ok(Self { sites, streams, tokens, state, access })
+        Ok(Self { sites, streams, tokens, state, access, proxy: limits.proxy() })
     }
 
     fn router(&self) -> Router {
@@ -115,7 +114,7 @@ impl Host {
         sluicegate_api::router(self.state.clone())
             .merge(self.streams.router())
             .merge(self.sites.router())
-            .merge(ingress::router(Arc::clone(&self.state.sites), ingress::Config::default()))
+            .merge(ingress::router(Arc::clone(&self.state.sites), self.proxy.clone()))
             .layer(check)
     }
 
@@ -136,6 +135,7 @@ impl Host {
             ("replace_publisher", running.replace_publisher != fresh.replace_publisher),
             ("log", running.log != fresh.log || running.log_format != fresh.log_format),
             ("tls", running.tls != fresh.tls),
+            ("limits", running.limits != fresh.limits),
         ];
         for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "this change needs a restart");

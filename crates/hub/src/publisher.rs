@@ -83,7 +83,8 @@ impl Publish {
 /// The one publisher of a stream.
 ///
 /// Dropping it means that it is away: viewers are kept for [`Config::publisher_away`](crate::Config::publisher_away)
-/// and go on when somebody publishes the name again. [`Publisher::finish`] ends the stream at once.
+/// and go on when somebody publishes the name again. [`Publisher::finish`] ends the stream at once, and so does dropping
+/// it while nobody watches.
 #[derive(Debug)]
 pub struct Publisher {
     shared: Arc<Shared>,

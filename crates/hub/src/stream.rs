@@ -172,15 +172,16 @@ impl Stream {
         Ok(())
     }
 
-    /// The publisher's place becomes free. Returns whether it was still this publisher's.
+    /// The publisher's place becomes free. Returns whether viewers wait for the next one.
     pub(crate) fn unseat(&self, publisher: u64) -> bool {
         let mut inner = self.lock();
         let was = inner.is_published_by(publisher);
         if was {
             inner.publisher = None;
             inner.away = true;
+            inner.end_if_forsaken();
         }
-        was
+        was && inner.away
     }
 
     /// Ends the stream if nobody has published since `publisher` left.
@@ -244,6 +245,7 @@ impl Stream {
             inner.bytes_out_before += viewer.counters.bytes.load(Ordering::Relaxed);
             inner.skipped_before += viewer.counters.skipped.load(Ordering::Relaxed);
             inner.tell_demand();
+            inner.end_if_forsaken();
         }
     }
 
@@ -329,6 +331,14 @@ impl Inner {
         self.last_end = reason;
         self.ring.clear();
         self.assembler.restart(Expects::default());
+    }
+
+    /// A publisher that is away is awaited for its viewers' sake. Without any the stream ends, so that one who comes
+    /// later never starts with old pictures.
+    fn end_if_forsaken(&mut self) {
+        if self.away && self.viewers.is_empty() {
+            self.end(Reason::PublisherGone);
+        }
     }
 
     fn tell_demand(&self) {

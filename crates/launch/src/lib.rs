@@ -3,11 +3,13 @@
 mod exit;
 mod file;
 mod logs;
+mod quantity;
 mod secret;
 mod signals;
 
 pub use exit::{Failure, exit_code};
 pub use file::read;
 pub use logs::{LogFormat, install_logs};
+pub use quantity::{Bounded, Size, Span};
 pub use secret::Secret;
 pub use signals::{Signal, Signals};

@@ -46,7 +46,8 @@ pub struct Config {
     pub notsent_lowat: u32,
     /// When the other side is asked whether it lives.
     pub keep_alive: KeepAlive,
-    /// How long a dial may take, and again the answer to it. Default 3 s.
+    /// How long a dial may take, and again the answer to it. Default 5 s: over 4G a handshake
+    /// that loses one packet takes more than 3 s.
     pub connect_deadline: Duration,
 }
 
@@ -60,8 +61,24 @@ impl Default for Config {
             send_buffer: 256 << 10,
             notsent_lowat: 16 << 10,
             keep_alive: KeepAlive::default(),
-            connect_deadline: Duration::from_secs(3),
+            connect_deadline: Duration::from_secs(5),
         }
+    }
+}
+
+impl Config {
+    /// Checks that the times leave room to work.
+    ///
+    /// # Errors
+    /// The fault in words.
+    pub fn validate(&self) -> Result<(), &'static str> {
+        let short = Duration::from_millis(100);
+        let faults = [
+            ("keep_alive.interval must be at least 100 ms", self.keep_alive.interval < short),
+            ("keep_alive.timeout must be at least 100 ms", self.keep_alive.timeout < short),
+            ("connect_deadline must be at least 100 ms", self.connect_deadline < short),
+        ];
+        faults.iter().find(|(_, wrong)| *wrong).map_or(Ok(()), |(fault, _)| Err(*fault))
     }
 }
 

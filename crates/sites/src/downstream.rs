@@ -16,13 +16,14 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use crate::error::check_site_id;
-use crate::source::Feeder;
 use crate::{Error, FlvPort, Source};
 
 mod push;
 mod session;
+mod streams;
 
 use session::Control;
+use streams::Streams;
 
 /// One upstream to dial.
 #[derive(Debug, Clone)]
@@ -68,10 +69,20 @@ pub struct Config {
 pub struct Running {
     /// How it stands with each upstream.
     pub upstreams: Vec<watch::Receiver<DialState>>,
+    controls: Vec<Control>,
+    streams: Arc<Streams>,
     tasks: JoinSet<()>,
 }
 
 impl Running {
+    /// Offers other services and streams from now on. What stays as it was is not disturbed; pushes of what is not
+    /// offered any more end.
+    pub fn offer(&mut self, services: &[String], streams: &BTreeMap<StreamName, StreamConfig>) {
+        self.streams.replace(streams, &mut self.tasks);
+        let offers = offers(services, streams);
+        self.controls.iter().for_each(|control| control.offer(offers.clone()));
+    }
+
     /// Waits until everything has ended, which it does after the shutdown has begun.
     pub async fn ended(mut self) {
         while self.tasks.join_next().await.is_some() {}
@@ -91,8 +102,9 @@ pub fn run(
 ) -> Result<Running, Error> {
     check_site_id(&config.id)?;
     let mut tasks = JoinSet::new();
-    let streams = feed(config, hub, port, shutdown, &mut tasks);
-    let (instance, mut upstreams) = (instance_id(), Vec::new());
+    let streams = Arc::new(Streams::new(hub.clone(), Arc::clone(port), shutdown.clone()));
+    streams.replace(&config.streams, &mut tasks);
+    let (instance, mut upstreams, mut controls) = (instance_id(), Vec::new(), Vec::new());
     for target in &config.upstreams {
         let upstream = Upstream {
             url: target.url.clone(),
@@ -108,61 +120,25 @@ pub fn run(
             port: Arc::clone(port),
             streams: Arc::clone(&streams),
         };
-        let control = Control::new(hello(config), offers(config), pusher);
+        let control = Control::new(hello(config), offers(&config.services, &config.streams), pusher);
         let router = control.router(services.clone());
         let dialer = Dialer::new(upstream, config.link, target.connections);
         upstreams.push(dialer.state());
+        controls.push(control.clone());
         tasks.spawn(dialer.run(router, shutdown.clone()));
         tasks.spawn(control.run(shutdown.clone()));
     }
-    Ok(Running { upstreams, tasks })
-}
-
-/// What pushes need to know of the site's streams.
-pub(crate) type Streams = BTreeMap<String, Fed>;
-
-/// A stream of the site's own hub.
-#[derive(Debug)]
-pub(crate) struct Fed {
-    pub(crate) name: StreamName,
-    pub(crate) wanted: watch::Sender<usize>,
-    pub(crate) trouble: watch::Receiver<Option<String>>,
-}
-
-fn feed(
-    config: &Config,
-    hub: &Hub,
-    port: &Arc<dyn FlvPort>,
-    shutdown: &Shutdown,
-    tasks: &mut JoinSet<()>,
-) -> Arc<Streams> {
-    let mut streams = Streams::new();
-    for (name, stream) in &config.streams {
-        let (wanted, receiver) = watch::channel(0);
-        let (trouble, troubles) = watch::channel(None);
-        let feeder = Feeder {
-            name: name.clone(),
-            source: stream.source.clone(),
-            always: stream.always,
-            hub: hub.clone(),
-            port: Arc::clone(port),
-            wanted: receiver,
-            trouble,
-        };
-        tasks.spawn(feeder.run(shutdown.clone()));
-        streams.insert(name.to_string(), Fed { name: name.clone(), wanted, trouble: troubles });
-    }
-    Arc::new(streams)
+    Ok(Running { upstreams, controls, streams, tasks })
 }
 
 fn hello(config: &Config) -> Hello {
     Hello { software: concat!("sluicegate/", env!("CARGO_PKG_VERSION")).to_owned(), name: config.name.clone() }
 }
 
-fn offers(config: &Config) -> Offers {
+fn offers(services: &[String], streams: &BTreeMap<StreamName, StreamConfig>) -> Offers {
     let offer =
         |(name, stream): (&StreamName, &StreamConfig)| StreamOffer { name: name.to_string(), always: stream.always };
-    Offers { services: config.services.clone(), streams: config.streams.iter().map(offer).collect() }
+    Offers { services: services.to_vec(), streams: streams.iter().map(offer).collect() }
 }
 
 /// Later runs have greater ids: the time in milliseconds, then chance.

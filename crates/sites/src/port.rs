@@ -5,6 +5,7 @@ use std::pin::Pin;
 use sluicegate_hub::{Publisher, Subscriber};
 use sluicegate_net::ws::WebSocket;
 use tokio::io::AsyncRead;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// Why a transfer ended; for the log.
@@ -20,8 +21,8 @@ pub trait FlvPort: Send + Sync + 'static {
     /// Publishes the FLV in the messages of `websocket`.
     fn ingest(&self, websocket: WebSocket, publisher: Publisher) -> PortFuture;
 
-    /// Sends a stream as FLV on `websocket`.
-    fn push(&self, subscriber: Subscriber, websocket: WebSocket) -> PortFuture;
+    /// Sends a stream as FLV on `websocket`, until `stop` is cancelled; then it closes in order.
+    fn push(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture;
 
     /// Publishes the FLV stream at a `ws`, `wss`, `http` or `https` URL.
     fn pull(&self, url: Url, publisher: Publisher) -> PortFuture;

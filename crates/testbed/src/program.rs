@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::{soon, until};
+use crate::{LOOK, PATIENCE, soon};
 
 /// A running program; it is killed when this is dropped.
 #[derive(Debug)]
@@ -55,13 +55,19 @@ impl Program {
 
     /// Waits for a line that holds `text` and gives what follows it there.
     pub async fn says(&mut self, text: &str) -> String {
-        let found = until(text, || async {
-            let said = self.said.lock().unwrap();
-            said.iter().find_map(|line| line.split_once(text).map(|(_, rest)| rest.to_owned()))
-        });
+        let said = Arc::clone(&self.said);
+        let found = async {
+            loop {
+                if let Some(rest) = heard(&said, text) {
+                    return rest;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
         tokio::select! {
             biased;
             rest = found => rest,
+            () = tokio::time::sleep(PATIENCE) => panic!("{}: no {text:?} after {PATIENCE:?}:\n{}", self.name, self.said()),
             status = self.child.wait() => panic!("{}: {status:?} without {text:?}:\n{}", self.name, self.said()),
         }
     }
@@ -105,4 +111,10 @@ fn listen(stream: impl AsyncRead + Unpin + Send + 'static, said: &Arc<Mutex<Vec<
             said.lock().unwrap().push(line);
         }
     });
+}
+
+/// What follows `text` on the first line that holds it.
+fn heard(said: &Mutex<Vec<String>>, text: &str) -> Option<String> {
+    let said = said.lock().unwrap();
+    said.iter().find_map(|line| line.split_once(text).map(|(_, rest)| rest.to_owned()))
 }

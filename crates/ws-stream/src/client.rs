@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::error::ended_code;
@@ -24,14 +25,18 @@ const SEND_WAIT: Duration = Duration::from_secs(15);
 /// How long a close frame may take to be sent and answered.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-/// Pushes the stream as FLV, whole tags per binary message, until it ends or the server closes. The socket is closed
-/// with a code and a reason when the stream ends.
+/// Pushes the stream as FLV, whole tags per binary message, until it ends, `stop` is cancelled or the server closes. The
+/// socket is closed with a code and a reason.
 ///
 /// A client masks what it sends, so the bytes of a push cannot be shared with viewers and are made here.
 ///
 /// # Errors
 /// The server closed with a code, the connection failed or took nothing for 15 s, or FLV cannot carry the stream's codec.
-pub async fn push<S>(mut subscriber: Subscriber, websocket: WebSocketStream<S>) -> Result<Reason, Error>
+pub async fn push<S>(
+    mut subscriber: Subscriber,
+    websocket: WebSocketStream<S>,
+    stop: CancellationToken,
+) -> Result<Reason, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -46,6 +51,7 @@ where
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => return Err(error.into()),
             },
+            () = stop.cancelled() => break Ok(Reason::Finished),
         };
         let batch = match batch {
             Ok(batch) => batch,

@@ -5,6 +5,7 @@ mod configuration;
 mod demand;
 mod device;
 mod ffmpeg;
+mod frozen;
 mod page;
 mod proxy;
 mod recovery;

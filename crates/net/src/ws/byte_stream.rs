@@ -99,7 +99,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream<S> {
         Arc::clone(&self.health)
     }
 
-    /// Pings when it is time to; fails when nothing has come for too long, or the connection was cut.
+    /// Pings when it is time to; fails when nothing has come for too long, or the connection was cut. Every read, write
+    /// and flush asks: HTTP/2 does not read while what it has to write first finds no room.
     fn poll_alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.cut.as_mut().poll(cx).is_ready() {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was cut"));
@@ -159,6 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream<S> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: impl FnOnce() -> Bytes) -> Poll<io::Result<usize>> {
+        self.poll_alive(cx)?;
         let mut websocket = Pin::new(&mut self.websocket);
         ready!(websocket.as_mut().poll_ready(cx)).map_err(failed)?;
         let bytes = bytes();
@@ -222,11 +224,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ByteStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().websocket).poll_flush(cx).map_err(failed)
+        let this = self.get_mut();
+        this.poll_alive(cx)?;
+        Pin::new(&mut this.websocket).poll_flush(cx).map_err(failed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match ready!(Pin::new(&mut self.get_mut().websocket).poll_close(cx)) {
+        let this = self.get_mut();
+        this.poll_alive(cx)?;
+        match ready!(Pin::new(&mut this.websocket).poll_close(cx)) {
             Ok(()) | Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(failed(error))),
         }

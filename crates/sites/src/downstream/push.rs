@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use rand::Rng;
 use sluicegate_cascade::LeaseId;
-use sluicegate_hub::{Hub, Viewer};
+use sluicegate_hub::{Hub, Subscriber, Viewer};
 use sluicegate_net::backoff::Backoff;
 use sluicegate_net::link::Upstream;
 use sluicegate_net::ws;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::{Fed, Streams};
+use super::streams::{Fed, Streams};
 use crate::{FlvPort, PortError, metrics};
 
 /// How long the source may take for its first frame before the push is tried anew.
@@ -44,16 +45,26 @@ impl Drop for Want<'_> {
 }
 
 impl Pusher {
-    /// Pushes until it is aborted. `tell` hears why a push does not come about.
-    pub(super) async fn run(&self, stream: &str, leases: watch::Receiver<LeaseId>, tell: impl Fn(&str, &str)) {
-        let Some(fed) = self.streams.get(stream) else { return tell(stream, "this site has no such stream") };
-        let _want = Want::new(&fed.wanted);
+    /// Pushes until `stop` is cancelled. `tell` hears why a push does not come about.
+    pub(super) async fn run(
+        &self,
+        stream: &str,
+        leases: watch::Receiver<LeaseId>,
+        stop: &CancellationToken,
+        tell: impl Fn(&str, &str),
+    ) {
         let mut backoff = Backoff::new(rand::rng().random());
-        loop {
-            tokio::time::sleep(backoff.next_wait()).await;
+        while stop.run_until_cancelled(tokio::time::sleep(backoff.next_wait())).await.is_some() {
             let begun = Instant::now();
             let lease = *leases.borrow();
-            match self.once(fed, lease).await {
+            // The configuration can have given it another source since the last time.
+            let Some(fed) = &self.streams.get(stream) else { return tell(stream, "this site has no such stream") };
+            let _want = Want::new(&fed.wanted);
+            let done = self.once(fed, lease, stop).await;
+            if stop.is_cancelled() {
+                return;
+            }
+            match done {
                 Ok(()) => tracing::info!(stream, "push ended"),
                 Err(error) => {
                     let trouble = fed.trouble.borrow().clone();
@@ -66,14 +77,20 @@ impl Pusher {
         }
     }
 
-    async fn once(&self, fed: &Fed, lease: LeaseId) -> Result<(), PortError> {
+    async fn once(&self, fed: &Fed, lease: LeaseId, stop: &CancellationToken) -> Result<(), PortError> {
+        let Some(opened) = stop.run_until_cancelled(self.open(fed, lease)).await else { return Ok(()) };
+        let (subscriber, websocket) = opened?;
+        metrics::pushed();
+        tracing::info!(stream = %fed.name, upstream = %self.upstream.url, "pushing");
+        self.port.push(subscriber, websocket, stop.clone()).await
+    }
+
+    async fn open(&self, fed: &Fed, lease: LeaseId) -> Result<(Subscriber, ws::WebSocket), PortError> {
         let mut subscriber = self.hub.subscribe(&fed.name, Viewer::by("push"));
         subscriber.ready(FIRST_FRAME).await?;
         let url = self.upstream.route(&format!("/cascade/v1/push/{lease}"));
         let credentials = self.upstream.credentials();
         let (websocket, _) = ws::connect(&url, credentials, &[], &self.upstream.tls, self.deadline).await?;
-        metrics::pushed();
-        tracing::info!(stream = %fed.name, upstream = %self.upstream.url, "pushing");
-        self.port.push(subscriber, websocket).await
+        Ok((subscriber, websocket))
     }
 }

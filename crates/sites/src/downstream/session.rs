@@ -15,7 +15,8 @@ use sluicegate_cascade::{Hello, LeaseId, Offers};
 use sluicegate_net::problem::Problem;
 use sluicegate_net::shutdown::Shutdown;
 use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::push::Pusher;
 use crate::control::{AUTHORITY, Receiver, Sender};
@@ -23,6 +24,12 @@ use crate::control::{AUTHORITY, Receiver, Sender};
 /// The site's side of one upstream's control. Clones share it.
 #[derive(Clone)]
 pub(super) struct Control(Arc<Inner>);
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").finish_non_exhaustive()
+    }
+}
 
 struct Inner {
     state: Mutex<Shared>,
@@ -41,7 +48,8 @@ struct Shared {
 /// A push under way.
 struct Push {
     lease: watch::Sender<LeaseId>,
-    task: AbortHandle,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl Control {
@@ -49,6 +57,13 @@ impl Control {
         let session = Session::new(hello, offers);
         let state = Mutex::new(Shared { session, sender: None, pushes: HashMap::new() });
         Self(Arc::new(Inner { state, changed: Notify::new(), pusher: Arc::new(pusher) }))
+    }
+
+    /// Offers this from now on.
+    pub(super) fn offer(&self, offers: Offers) {
+        let mut shared = self.lock();
+        shared.session.handle_offers(offers);
+        self.settle(&mut shared);
     }
 
     /// Requests with the authority of control come here, all others go to the services.
@@ -75,7 +90,12 @@ impl Control {
             shared.session.handle_timeout(Instant::now());
             self.settle(&mut shared);
         }
-        self.lock().pushes.drain().for_each(|(_, push)| push.task.abort());
+        let pushes: Vec<_> = self.lock().pushes.drain().map(|(_, push)| push).collect();
+        pushes.iter().for_each(|push| push.stop.cancel());
+        for push in pushes {
+            // One that panicked has ended too.
+            let _ = push.task.await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -89,7 +109,7 @@ impl Control {
                 Event::Push(stream, lease) => self.push(shared, stream, lease),
                 Event::Stop(stream) => {
                     if let Some(push) = shared.pushes.remove(&stream) {
-                        push.task.abort();
+                        push.stop.cancel();
                         tracing::info!(stream, "push stopped: nobody watches");
                     }
                 }
@@ -116,8 +136,10 @@ impl Control {
             shared.session.handle_failure(stream, reason);
             control.settle(&mut shared);
         };
-        let task = tokio::spawn(async move { pusher.run(&name, leases, tell).await }).abort_handle();
-        shared.pushes.insert(stream, Push { lease: sender, task });
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move { pusher.run(&name, leases, &stopped, tell).await });
+        shared.pushes.insert(stream, Push { lease: sender, stop, task });
     }
 
     /// Takes a control stream: answers with our messages, reads the upstream's on a task of its own.

@@ -27,7 +27,7 @@ async fn malformed_flv_closes_with_1007_offset_and_reason() {
         let (code, reason) = closed(&mut websocket).await;
         assert_eq!(code, close::INVALID, "{reason}");
         assert!(reason.starts_with("malformed FLV at byte "), "{reason}");
-        server.until("x", |status| status.publisher.is_none()).await;
+        server.until_free("x").await;
     }
 }
 

@@ -6,6 +6,7 @@ use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws;
 use sluicegate_ws_stream::ingest::{self, Limits};
 use sluicegate_ws_stream::{Error, client};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::server::{PATIENCE, Server, Way, quick};
@@ -36,7 +37,7 @@ async fn a_push_reaches_the_viewers_of_a_server_and_ends_with_its_stream() {
     let target = url(&server, "ws", "/publish?app=live&stream=y");
     let tls = ClientTls::native().unwrap();
     let (websocket, _) = ws::connect(&target, HeaderMap::new(), &[], &tls, PATIENCE).await.unwrap();
-    let push = tokio::spawn(client::push(subscriber, websocket));
+    let push = tokio::spawn(client::push(subscriber, websocket, CancellationToken::new()));
     let mut viewer = Viewer::websocket(&server, "/live/live/y.flv").await;
 
     let (mut writer, reader) = tokio::io::duplex(1 << 20);

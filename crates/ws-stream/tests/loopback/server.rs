@@ -155,8 +155,18 @@ impl Server {
     /// Waits until the hub says so of the stream.
     pub(crate) async fn until(&self, name: &str, what: impl Fn(&sluicegate_hub::StreamStatus) -> bool) {
         let name = StreamName::parse(name).unwrap();
+        self.wait(|| self.hub.stream(&name).is_some_and(|status| what(&status))).await;
+    }
+
+    /// Waits until nobody publishes the stream.
+    pub(crate) async fn until_free(&self, name: &str) {
+        let name = StreamName::parse(name).unwrap();
+        self.wait(|| self.hub.stream(&name).is_none_or(|status| status.publisher.is_none())).await;
+    }
+
+    async fn wait(&self, done: impl Fn() -> bool) {
         let waiting = async {
-            while !self.hub.stream(&name).is_some_and(|status| what(&status)) {
+            while !done() {
                 tokio::task::yield_now().await;
             }
         };

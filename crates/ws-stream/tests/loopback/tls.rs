@@ -6,6 +6,7 @@ use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws;
 use sluicegate_ws_stream::client;
 use sluicegate_ws_stream::ingest::Limits;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::server::{PATIENCE, Server};
@@ -28,7 +29,7 @@ async fn viewers_and_publishers_over_tls() {
     let subscriber = source.subscribe(&name, sluicegate_hub::Viewer::by("push"));
     let publish = url("wss", "/live/x.flv?publish=1");
     let (websocket, _) = ws::connect(&publish, HeaderMap::new(), &[], &tls, PATIENCE).await.unwrap();
-    let push = tokio::spawn(client::push(subscriber, websocket));
+    let push = tokio::spawn(client::push(subscriber, websocket, CancellationToken::new()));
 
     let mut viewers = Vec::new();
     for scheme in ["wss", "https"] {

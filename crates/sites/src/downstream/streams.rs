@@ -1,0 +1,88 @@
+//! The streams that a site offers, each fed by a task of its own while it is wanted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sluicegate_hub::{Hub, StreamName};
+use sluicegate_net::shutdown::Shutdown;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::StreamConfig;
+use crate::FlvPort;
+use crate::source::Feeder;
+
+/// All streams of the site by the names that they are offered under.
+pub(super) struct Streams {
+    hub: Hub,
+    port: Arc<dyn FlvPort>,
+    shutdown: Shutdown,
+    fed: RwLock<BTreeMap<String, Arc<Fed>>>,
+}
+
+/// A stream of the site's own hub.
+#[derive(Debug)]
+pub(super) struct Fed {
+    pub(super) name: StreamName,
+    pub(super) wanted: watch::Sender<usize>,
+    pub(super) trouble: watch::Receiver<Option<String>>,
+    config: StreamConfig,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Streams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Streams").field("fed", &self.fed).finish_non_exhaustive()
+    }
+}
+
+impl Streams {
+    pub(super) fn new(hub: Hub, port: Arc<dyn FlvPort>, shutdown: Shutdown) -> Self {
+        Self { hub, port, shutdown, fed: RwLock::default() }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Fed>> {
+        self.fed.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
+    }
+
+    /// Feeds these streams from now on. One that stays as it was goes on without a break; one that is gone or changed
+    /// ends, and what is still leased of it is pushed anew from its new source.
+    pub(super) fn replace(&self, streams: &BTreeMap<StreamName, StreamConfig>, tasks: &mut JoinSet<()>) {
+        let mut fed = self.fed.write().unwrap_or_else(PoisonError::into_inner);
+        fed.retain(|_, old| {
+            let stays = streams.get(&old.name) == Some(&old.config);
+            if !stays {
+                old.stop.cancel();
+                self.hub.cut(&old.name);
+            }
+            stays
+        });
+        for (name, config) in streams {
+            fed.entry(name.to_string()).or_insert_with(|| Arc::new(self.feed(name, config, tasks)));
+        }
+    }
+
+    fn feed(&self, name: &StreamName, config: &StreamConfig, tasks: &mut JoinSet<()>) -> Fed {
+        let (wanted, receiver) = watch::channel(0);
+        let (trouble, troubles) = watch::channel(None);
+        let feeder = Feeder {
+            name: name.clone(),
+            source: config.source.clone(),
+            always: config.always,
+            hub: self.hub.clone(),
+            port: Arc::clone(&self.port),
+            wanted: receiver,
+            trouble,
+        };
+        let (stop, shutdown) = (CancellationToken::new(), self.shutdown.clone());
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = feeder.run(shutdown) => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        Fed { name: name.clone(), wanted, trouble: troubles, config: config.clone(), stop }
+    }
+}
