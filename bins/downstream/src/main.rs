@@ -10,7 +10,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sluicegate_launch::{Failure, Signals, exit_code, install_logs};
+use sluicegate_launch::{Failure, Signals, exit_code, install_logs, raise_descriptor_limit};
 
 use crate::cli::Arguments;
 
@@ -26,6 +26,7 @@ fn work(arguments: &Arguments) -> Result<(), Failure> {
         return writeln!(std::io::stdout(), "{}", shown.trim_end()).map_err(|error| Failure::work("printing", error));
     }
     install_logs(&config.log, config.log_format)?;
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::work("starting the runtime", error))?;
     runtime.block_on(async { run::run(config, arguments, Signals::new()?).await })

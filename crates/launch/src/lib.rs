@@ -1,5 +1,6 @@
 //! What each binary does around its work: configuration file, secrets, logs, signals, exit codes.
 
+mod descriptors;
 mod exit;
 mod file;
 mod logs;
@@ -7,6 +8,7 @@ mod quantity;
 mod secret;
 mod signals;
 
+pub use descriptors::raise_descriptor_limit;
 pub use exit::{Failure, exit_code};
 pub use file::read;
 pub use logs::{LogFormat, install_logs};

@@ -92,6 +92,11 @@ impl Program {
         assert!(soon("kill", status).await.unwrap().success());
     }
 
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for its end and gives its exit code.
     pub async fn ended(&mut self) -> Option<i32> {
         soon(&self.name, self.child.wait()).await.unwrap().code()

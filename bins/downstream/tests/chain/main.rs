@@ -1,3 +1,5 @@
 //! The site's program by itself.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, with the reason in the panic")]
 
 mod configuration;
+mod lease;

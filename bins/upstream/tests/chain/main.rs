@@ -2,13 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, with the reason in the panic")]
 
 mod configuration;
+mod crowd;
 mod demand;
 mod device;
 mod ffmpeg;
 mod frozen;
 mod page;
 mod proxy;
+mod publishers;
 mod recovery;
+mod reload;
 mod sources;
 mod stage;
 mod tls;

@@ -88,7 +88,7 @@ impl Control {
             }
             let mut shared = self.lock();
             shared.session.handle_timeout(Instant::now());
-            self.settle(&mut shared);
+            self.act(&mut shared);
         }
         let pushes: Vec<_> = self.lock().pushes.drain().map(|(_, push)| push).collect();
         pushes.iter().for_each(|push| push.stop.cancel());
@@ -102,8 +102,14 @@ impl Control {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what is to be sent and does what is to be done.
+    /// Does what is to be done after something was done to the session, and lets the timer know.
     fn settle(&self, shared: &mut Shared) {
+        self.act(shared);
+        self.0.changed.notify_one();
+    }
+
+    /// Sends what is to be sent and does what is to be done.
+    fn act(&self, shared: &mut Shared) {
         while let Some(event) = shared.session.poll_event() {
             match event {
                 Event::Push(stream, lease) => self.push(shared, stream, lease),
@@ -121,7 +127,6 @@ impl Control {
                 break;
             }
         }
-        self.0.changed.notify_one();
     }
 
     fn push(&self, shared: &mut Shared, stream: String, lease: LeaseId) {
