@@ -10,16 +10,21 @@ use crate::stage::{SITE, Site, Upstream};
 
 const REQUESTS: usize = 1_000;
 
-/// Sends a body to the device's echo and gives what comes back.
-async fn echo(address: String, body: Vec<u8>) -> std::io::Result<Vec<u8>> {
+/// Sends a body to the device's echo and gives what comes back, and how the connection ended.
+async fn echo(address: String, body: &[u8]) -> (Vec<u8>, std::io::Result<()>) {
+    let mut answer = Vec::new();
+    let done = exchange(address, body, &mut answer).await;
+    (answer, done)
+}
+
+async fn exchange(address: String, body: &[u8], answer: &mut Vec<u8>) -> std::io::Result<()> {
     let mut socket = TcpStream::connect(&address).await?;
     let length = body.len();
     let head = format!("POST /proxy/{SITE}/web/echo HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n");
     socket.write_all(head.as_bytes()).await?;
-    socket.write_all(&body).await?;
-    let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).await?;
-    Ok(answer)
+    socket.write_all(body).await?;
+    socket.read_to_end(answer).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,8 +39,9 @@ async fn a_thousand_at_once_none_wrong_none_lost() {
         let body: Vec<u8> = format!("{number}:").into_bytes().into_iter().cycle().take(1 + number * 17).collect();
         let address = upstream.address.clone();
         asked.spawn(async move {
-            let answer = echo(address, body.clone()).await.unwrap();
+            let (answer, done) = echo(address, &body).await;
             let head = String::from_utf8_lossy(answer.get(..64).unwrap_or(&answer)).into_owned();
+            assert!(done.is_ok(), "{number}: {done:?} after {head:?}");
             assert!(head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"), "{number}: {head}");
             assert!(answer.ends_with(&body), "request {number} got another answer");
         });
