@@ -2,17 +2,25 @@
 
 import { show, siteCard, streamCard, updateSite, updateStream } from "/page/list.js";
 import { Player } from "/page/player.js";
+import { headers, remember, token } from "/page/token.js";
 
 const find = (id) => document.getElementById(id);
 const video = find("video");
 let player;
 
-/** Every request of this page goes with the token of the page's own address, if it has one. */
 async function get(path) {
-  const response = await fetch(path);
+  const response = await fetch(path, { headers: headers() });
+  find("token-form").hidden = response.status !== 401;
+  if (response.status === 401) throw new Error(token() ? "it does not accept this token" : "it asks for a token");
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return response.json();
 }
+
+find("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  remember(find("token").value);
+  refresh();
+});
 
 function play(name) {
   player?.stop();
@@ -57,7 +65,7 @@ async function refresh() {
     find("status").textContent = `${sites.length} sites · ${streams.length} streams`;
     facts();
   } catch (error) {
-    find("status").textContent = `The server does not answer: ${error.message}`;
+    find("status").textContent = `No data from the server: ${error.message}`;
   }
 }
 

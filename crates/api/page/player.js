@@ -1,5 +1,7 @@
 // Plays fragmented MP4 from a WebSocket by Media Source Extensions, close to the live edge.
 
+import { token } from "/page/token.js";
+
 /** Seconds behind the live edge at which the player speeds up, and at which it jumps. */
 const LATE = 1.0;
 const TOO_LATE = 4.0;
@@ -30,7 +32,9 @@ export class Player {
     const url = new URL(`/live/${path}.mp4`, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.tell("Waiting for the stream …");
+    if (token()) url.searchParams.set("token", token());
     this.socket = new WebSocket(url);
+    this.socket.onopen = () => (this.open = true);
     this.socket.binaryType = "arraybuffer";
     this.socket.onmessage = (event) => this.receive(event.data);
     this.socket.onclose = (event) => this.closed(event);
@@ -112,7 +116,8 @@ export class Player {
 
   closed(event) {
     if (this.stopped) return;
-    this.fail(event.reason || closeReasons[event.code] || "The stream has ended.");
+    const refused = this.open ? "" : "The server refuses the connection; watching may need another token.";
+    this.fail(event.reason || refused || closeReasons[event.code] || "The stream has ended.");
   }
 
   fail(message) {

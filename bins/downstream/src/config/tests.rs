@@ -42,3 +42,24 @@ fn the_shipped_example_is_taken_and_its_secrets_are_masked() {
     let inline: Config = toml::from_str("[[upstreams]]\nurl = 'ws://x'\ntoken = 'hidden'\n").unwrap();
     assert!(!inline.shown().unwrap().contains("hidden"));
 }
+
+#[test]
+fn the_limits_that_the_example_shows_are_the_defaults() {
+    let example = include_str!("../../../../docs/examples/downstream.toml");
+    let (_, limits) = example.split_once("[limits]\n").unwrap();
+    let shown: String =
+        limits.lines().filter(|line| line.contains(" = ")).map(|line| format!("{}\n", &line[2..])).collect();
+    let shown: Limits = toml::from_str(&shown).unwrap();
+    assert_ne!(shown, Limits::default());
+    let fields = |limits: &Limits| format!("{:?}", (limits.hub(), limits.link(), limits.services()));
+    assert_eq!(fields(&shown), fields(&Limits::default()));
+}
+
+#[test]
+fn a_limit_without_room_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("downstream.toml");
+    std::fs::write(&path, "[limits]\nring_size = '1 KiB'\nping_interval = '1ms'\n").unwrap();
+    let fault = load(&flags(&format!("--config {}", path.display()))).unwrap_err().to_string();
+    assert!(fault.contains("ring_bytes") && fault.contains("keep_alive.interval"), "{fault}");
+}

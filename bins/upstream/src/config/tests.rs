@@ -48,3 +48,21 @@ fn the_shipped_example_is_taken() {
     let config: Config = toml::from_str(example).unwrap();
     assert_eq!(config.listen.port(), 8440);
 }
+
+#[test]
+fn the_limits_that_the_example_shows_are_the_defaults() {
+    let example = include_str!("../../../../docs/examples/upstream.toml");
+    let (_, limits) = example.split_once("[limits]\n").unwrap();
+    let shown: String =
+        limits.lines().filter(|line| line.contains(" = ")).map(|line| format!("{}\n", &line[2..])).collect();
+    let shown: Limits = toml::from_str(&shown).unwrap();
+    assert_ne!(shown, Limits::default());
+    let fields = |limits: &Limits| format!("{:?}", (limits.hub(), limits.streams(), limits.link(), limits.proxy()));
+    assert_eq!(fields(&shown), fields(&Limits::default()));
+}
+
+#[test]
+fn a_limit_without_room_is_named() {
+    let fault = loaded("[limits]\nring_size = '1 KiB'\nping_interval = '1ms'\n", Server::default()).unwrap_err();
+    assert!(fault.contains("ring_bytes") && fault.contains("keep_alive.interval"), "{fault}");
+}

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use sluicegate_testbed::api;
 use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::peer::{Peer, find};
+use sluicegate_testbed::{api, media};
 
 use crate::device::Device;
-use crate::stage::{SITE, STREAM, Site, Upstream};
+use crate::stage::{OFFERED, SITE, STREAM, Site, Upstream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_click_plays_the_stream() {
@@ -35,6 +35,27 @@ async fn a_click_plays_the_stream() {
 
     let stream = api::stream(&upstream.address, STREAM).await;
     assert_eq!(stream["state"], "live", "{stream}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_with_tokens_asks_for_one_and_plays() {
+    let Some(chromium) = find(Peer::Chromium) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("upstream.toml");
+    std::fs::write(&path, "[access]\napi_token = 'sesame'\nplay_token = 'sesame'\n").unwrap();
+    let more = ["--config", path.to_str().unwrap()];
+    let upstream = Upstream::start_at("127.0.0.1:0", tempfile::tempdir().unwrap(), &more).await;
+    let stream = format!("{OFFERED}=file:{}", media::sample().display());
+    let _site = Site::dial(&upstream, &["--stream", &stream]);
+    let mut browser = Browser::open(&chromium, &upstream.url("http", "/")).await;
+    browser.until("!document.getElementById('token-form').hidden").await;
+    browser.value("document.getElementById('token').value = 'sesame'").await;
+    browser.value("document.getElementById('token-form').requestSubmit()").await;
+    let card = "document.querySelector('#streams button')";
+    browser.until(&format!("!!{card}")).await;
+    browser.value(&format!("{card}.click()")).await;
+    browser.until("document.getElementById('video').currentTime > 0.5").await;
+    assert_eq!(browser.value("document.getElementById('token-form').hidden").await, true);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
