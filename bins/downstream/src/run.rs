@@ -135,7 +135,7 @@ impl Encoders {
                 continue;
             }
             let limits = listener::Config {
-                handover_paths: vec!["/live/".into(), "/play".into()],
+                handover_paths: sluicegate_ws_stream::Service::handover_paths(),
                 drain: DRAIN,
                 ..listener::Config::default()
             };

@@ -33,11 +33,8 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     let host = Host::new(&config, &shutdown)?;
     let tls = config.tls.as_ref().map(|tls| ServerTls::from_files(&tls.certificate, &tls.key)).transpose();
     let tls = tls.map_err(|error| Failure::work("setting up TLS", error))?;
-    let limits = listener::Config {
-        handover_paths: vec!["/live/".into(), "/play".into()],
-        drain: DRAIN,
-        ..listener::Config::default()
-    };
+    let limits =
+        listener::Config { handover_paths: Service::handover_paths(), drain: DRAIN, ..listener::Config::default() };
     let listener = Listener::bind(config.listen, tls.clone(), limits).await;
     let listener = listener.map_err(|error| Failure::work("listening", error))?;
     announce(&listener, tls.is_some(), &config);

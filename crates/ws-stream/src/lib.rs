@@ -9,6 +9,7 @@
 mod answer;
 mod config;
 mod error;
+mod feed;
 mod metrics;
 mod play;
 mod publish;

@@ -7,12 +7,13 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
-use sluicegate_hub::{Batch, Next, Output, State, Subscriber, TrackSet};
+use bytes::Bytes;
+use sluicegate_hub::{Batch, Next, State, Subscriber};
 use sluicegate_net::handover::{HandOver, Possible};
 use sluicegate_net::listener::Socket;
 use sluicegate_net::ws;
 
+use crate::feed::Feed;
 use crate::formats::Container;
 use crate::service::Shared;
 use crate::shard::{Playback, Viewer};
@@ -62,10 +63,8 @@ impl Shared {
         if can_hand_over {
             return Ok(self.hand_over(subscriber, target.container, first));
         }
-        let output = self.outputs.bare(target.container);
-        let feed = Feed { subscriber, output, container: target.container, tracks: None, first: Some(first) };
-        let chunks = futures_util::stream::unfold(feed, |mut feed| async { Some((feed.next().await?, feed)) });
-        Ok(answer::stream(target.container, Body::from_stream(chunks)))
+        let feed = Feed::new(subscriber, self.outputs.bare(target.container), target.container, first);
+        Ok(answer::stream(target.container, feed.into_body(self.config.viewer_stall)))
     }
 
     /// A response whose socket goes to a writer once its head is sent.
@@ -118,50 +117,5 @@ const fn websocket_protocol(container: Container) -> &'static str {
     match container {
         Container::Flv => "ws-flv",
         Container::Mp4 => "ws-mp4",
-    }
-}
-
-/// The source of a response body.
-#[derive(Debug)]
-struct Feed {
-    subscriber: Subscriber,
-    output: Output,
-    container: Container,
-    tracks: Option<Arc<TrackSet>>,
-    first: Option<Arc<Batch>>,
-}
-
-impl Feed {
-    /// The next bytes; `None` at the stream's end, an error when the container cannot carry what it has become.
-    async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        loop {
-            let batch = match self.first.take() {
-                Some(first) => first,
-                None => self.subscriber.next().await.ok()?,
-            };
-            let bytes = match self.bytes(&batch) {
-                Ok(bytes) => bytes,
-                Err(error) => return Some(Err(io::Error::other(error))),
-            };
-            if !bytes.is_empty() {
-                self.subscriber.sent(bytes.len());
-                return Some(Ok(bytes));
-            }
-        }
-    }
-
-    /// The shared bytes of the batch, behind a head where the tracks are new.
-    fn bytes(&mut self, batch: &Batch) -> Result<Bytes, Error> {
-        let body = self.output.body(batch);
-        if self.tracks.as_ref().is_some_and(|tracks| Arc::ptr_eq(tracks, &batch.tracks)) {
-            return Ok(body);
-        }
-        self.container.carries(&batch.tracks)?;
-        let head = self.output.head(batch, self.tracks.is_none());
-        self.tracks = Some(Arc::clone(&batch.tracks));
-        let mut both = BytesMut::with_capacity(head.len().saturating_add(body.len()));
-        both.extend_from_slice(&head);
-        both.extend_from_slice(&body);
-        Ok(both.freeze())
     }
 }

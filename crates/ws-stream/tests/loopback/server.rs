@@ -66,7 +66,7 @@ impl Server {
         Self::start_with(hub, Config::default(), Service::handover_paths(), Some(tls)).await
     }
 
-    async fn start_with(
+    pub(crate) async fn start_with(
         hub: sluicegate_hub::Config,
         config: Config,
         handover_paths: Vec<String>,

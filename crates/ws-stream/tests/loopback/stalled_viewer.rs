@@ -8,22 +8,32 @@ use crate::server::{Server, Way, upgrade};
 use crate::stream::{clip, step};
 use crate::viewer::Viewer;
 
-#[tokio::test]
-async fn a_stalled_viewer_is_dropped_in_the_end() {
-    let config = Config { viewer_stall: Duration::from_secs(1), ..Config::default() };
-    let server = Server::start(sluicegate_hub::Config::default(), config).await;
-    let way = Way::WebSocket("/live/x.flv?publish=1");
-    let mut pusher = server.publish(&way).await;
-    let _stalled = server.silent_client(&upgrade("/live/x.flv")).await;
-    server.until("x", |status| status.viewers.len() == 1).await;
-    let mut number = 0;
+fn impatient() -> Config {
+    Config { viewer_stall: Duration::from_secs(1), ..Config::default() }
+}
+
+/// Sends more than the kernel takes for a client that reads nothing, and waits for its end.
+async fn is_dropped(server: &Server, head: &str) {
+    let mut pusher = server.publish(&Way::WebSocket("/live/x.flv?publish=1")).await;
     pusher.send(clip(1, 1_000_000)).await;
-    // Bytes enough to fill what the kernel takes, then time passes.
-    while number < 30 {
-        number += 1;
+    let _stalled = server.silent_client(head).await;
+    server.until("x", |status| status.viewers.len() == 1).await;
+    for number in 1..=30 {
         pusher.send(step(number, 0, 1_000_000)).await;
     }
     server.until("x", |status| status.viewers.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_stalled_viewer_is_dropped_in_the_end() {
+    let server = Server::start(sluicegate_hub::Config::default(), impatient()).await;
+    is_dropped(&server, &upgrade("/live/x.flv")).await;
+}
+
+#[tokio::test]
+async fn one_that_the_http_library_serves_too() {
+    let server = Server::start_with(sluicegate_hub::Config::default(), impatient(), Vec::new(), None).await;
+    is_dropped(&server, "GET /live/x.flv HTTP/1.1\r\nHost: x\r\n\r\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
