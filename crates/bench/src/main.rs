@@ -10,6 +10,7 @@ mod fanout;
 mod floor;
 mod process;
 mod publisher;
+mod recovery;
 mod report;
 mod tunnel;
 mod viewer;
@@ -36,6 +37,8 @@ enum What {
     Fanout(fanout::Arguments),
     /// The tunnel: small requests, a large body, many at once, and the return after the upstream's restart.
     Tunnel(tunnel::Arguments),
+    /// A publisher that is away for 3 s, and a half-open link.
+    Recovery,
     /// Everything, with the defaults.
     All,
     /// The floor itself, as a server that does nothing but send. Started by `fanout`.
@@ -48,6 +51,7 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().what {
         What::Fanout(arguments) => fanout::run(&arguments).await,
         What::Tunnel(arguments) => tunnel::run(&arguments).await,
+        What::Recovery => recovery::run().await,
         What::All => all().await,
         What::Floor(arguments) => floor::run(&arguments),
     };
@@ -62,5 +66,6 @@ async fn main() -> ExitCode {
 
 async fn all() -> Result<(), Error> {
     fanout::run(&fanout::Arguments::default()).await?;
-    tunnel::run(&tunnel::Arguments::default()).await
+    tunnel::run(&tunnel::Arguments::default()).await?;
+    recovery::run().await
 }

@@ -36,6 +36,8 @@ pub struct Config {
 
 /// A site's offers stay for this long after its last connection is lost, so that viewers are kept over a reconnect.
 const LINGER: Duration = Duration::from_secs(15);
+/// Between two looks at a site without a control stream.
+const AGAIN: Duration = Duration::from_millis(50);
 /// How long an upgrade may take from our 101 to the socket.
 const UPGRADE: Duration = Duration::from_secs(10);
 
@@ -217,13 +219,14 @@ impl Inner {
             }
             let Some(connection) = site.pool.connections().into_iter().next() else {
                 // A lost link is dialled again within seconds.
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(AGAIN).await;
                 continue;
             };
             if let Err(error) = session::run(&self, &site, &connection).await {
                 tracing::debug!(site = site.id, %error, "the control stream could not be opened");
                 connection.cut();
                 connection.ended().await;
+                tokio::time::sleep(AGAIN).await;
             }
             lost = tokio::time::Instant::now();
         }

@@ -86,6 +86,12 @@ impl Connection {
         self.cut.cancel();
     }
 
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
     /// Waits until the connection has ended.
     pub async fn ended(&self) {
         self.ended.cancelled().await;

@@ -73,10 +73,11 @@ impl Pool {
         });
     }
 
-    /// The connections that are there now.
+    /// The connections that are open now. One that has ended is not among them, though it may not have left yet.
     #[must_use]
     pub fn connections(&self) -> Vec<Arc<Connection>> {
-        self.connections.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let all = self.connections.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|connection| !connection.has_ended()).map(Arc::clone).collect()
     }
 
     /// Requests under way.
