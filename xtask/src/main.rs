@@ -1,8 +1,9 @@
-//! House commands: demo, test, ci, tidy, bench.
+//! House commands: demo, test, ci, tidy, bench, fuzz.
 
 mod cargo;
 mod demo;
 mod error;
+mod fuzz;
 mod tests;
 mod tidy;
 
@@ -30,6 +31,8 @@ enum Command {
     Ci,
     /// Checks what lints cannot: directions of dependencies, module docs, task markers, machine paths.
     Tidy,
+    /// Fuzzes each parser for a while, with nightly and libFuzzer.
+    Fuzz(fuzz::Arguments),
     /// Measures the release binaries; `cargo xtask bench -- --help` lists what.
     Bench {
         /// What to measure, and how.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Test => tests::run(),
         Command::Ci => ci(),
         Command::Tidy => tidy::run(),
+        Command::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Command::Bench { arguments } => bench(&arguments),
     };
     match result {

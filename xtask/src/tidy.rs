@@ -8,7 +8,7 @@ use crate::cargo::{program, root};
 use crate::error::Error;
 
 /// Which layer each package stands in; a package may depend on lower layers only.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("media", 0),
     ("flv", 1),
     ("fmp4", 1),
@@ -23,6 +23,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("api", 3),
     ("upstream", 4),
     ("downstream", 4),
+    ("fuzz", 5),
     ("testbed", 5),
 ];
 /// What protocol crates must not know: time, tasks, sockets and logs.

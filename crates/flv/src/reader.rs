@@ -104,6 +104,9 @@ impl Reader {
             let Some(track) = track_id(packet.track, TagKind::Video) else { continue };
             let dts = at.saturating_add(Timestamp::from_nanos(i64::from(packet.nanoseconds)));
             let frame = match packet.content {
+                // ffmpeg's AV1 encoders begin with a configuration that is empty and send the real one with the first
+                // picture.
+                video::Content::SequenceStart if packet.body.is_empty() => continue,
                 video::Content::SequenceStart => Frame::configuration(track, packet.codec, dts, packet.body),
                 video::Content::CodedFrames if !packet.body.is_empty() => {
                     let offset = Timestamp::from_millis(i64::from(packet.composition_time));
@@ -124,6 +127,7 @@ impl Reader {
             let Some(track) = track_id(packet.track, TagKind::Audio) else { continue };
             let dts = at.saturating_add(Timestamp::from_nanos(i64::from(packet.nanoseconds)));
             let frame = match packet.content {
+                audio::Content::SequenceStart if packet.body.is_empty() => continue,
                 audio::Content::SequenceStart => {
                     self.smoothers.insert(track, Smoother::new(packet.codec, &packet.body));
                     Frame::configuration(track, packet.codec, dts, packet.body)

@@ -56,6 +56,33 @@ pub async fn decode(ffmpeg: &Path, url: &str, pictures: u32) -> Decoded {
     Decoded { pictures: progress(&output), complaints: String::from_utf8_lossy(&output.stderr).trim().to_owned() }
 }
 
+/// Two seconds of a test pattern of 320x180 and a tone, as FLV, encoded by these ffmpeg options.
+pub async fn encode(ffmpeg: &Path, options: &str) -> Vec<u8> {
+    let sources = "-f lavfi -i testsrc2=size=320x180:rate=25:duration=2 -f lavfi -i sine=frequency=440:duration=2";
+    let script = format!("{} -hide_banner -loglevel error {sources} -ar 48000 {options} -f flv -", ffmpeg.display());
+    let output = soon(options, command(&script).output()).await.unwrap();
+    assert!(output.status.success(), "{options}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The MD5 of each decoded frame of one kind, `v` or `a`, without its time. Whatever ffmpeg complains about fails.
+pub async fn hashes(ffmpeg: &Path, media: &[u8], kind: char) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("media");
+    std::fs::write(&path, media).unwrap();
+    let script = format!(
+        "{} -hide_banner -loglevel warning -xerror -i '{}' -map 0:{kind} -f framemd5 -",
+        ffmpeg.display(),
+        path.display()
+    );
+    let output = soon("decoding", command(&script).output()).await.unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && complaints.is_empty(), "{complaints}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.rsplit(',').next()).map(|hash| hash.trim().to_owned()).collect()
+}
+
 /// The last `frame=N` of ffmpeg's progress report.
 fn progress(output: &Output) -> u64 {
     let text = String::from_utf8_lossy(&output.stdout);

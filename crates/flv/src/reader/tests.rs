@@ -27,6 +27,14 @@ fn rounded_sound_gets_its_exact_times_back() {
 }
 
 #[test]
+fn an_empty_configuration_is_left_out() {
+    let tags = [&b"\x90av01"[..], b"\x90av01\x81\0\x0c\0"].map(|data| tag(TagKind::Video, 0, data));
+    let frames = frames(tags).unwrap();
+    assert_eq!(frames.iter().map(|frame| &frame.payload[..]).collect::<Vec<_>>(), [&b"\x81\0\x0c\0"[..]]);
+    assert!(self::frames([tag(TagKind::Audio, 0, b"\xaf\0")]).unwrap().is_empty());
+}
+
+#[test]
 fn a_gap_in_the_sound_stays_a_gap() {
     let configuration = tag(TagKind::Audio, 0, b"\xaf\x00\x12\x10");
     let sounds = [0, 23, 500].map(|millis| tag(TagKind::Audio, millis, b"\xaf\x01\x21"));
