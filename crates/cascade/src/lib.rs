@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 pub mod downstream;
+pub mod m7s;
 pub mod upstream;
 
 mod body;

@@ -1,92 +1,192 @@
 //! Prints what an FLV file or stream holds, one line a tag: `flv-dump FILE`, or `flv-dump -` for standard input.
 //!
+//! Each line has the offset of the tag in bytes, its size, the decoding and presentation times in milliseconds, the
+//! codec and how the header names it. Damage is shown where it is and fails.
+//!
 //! Try `cargo run -p sluicegate-flv --example flv-dump docs/media/sample.flv`.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
+#![expect(clippy::print_stderr, reason = "a program for people says why it fails")]
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use sluicegate_flv::{Decoder, Event, Limits, Tag, TagKind, amf0, audio, video};
+use sluicegate_flv::{Decoder, Event, Fault, FourCc, Limits, Tag, TagKind, amf0, audio, video};
+use sluicegate_media::Codec;
+
+type Failure = Box<dyn std::error::Error>;
 
 /// As a network would give it; the decoder does not mind how the bytes are cut.
 const READ_BYTES: usize = 64 << 10;
+/// A tag's header (FLV E.4.1).
+const TAG_HEADER_BYTES: u64 = 11;
+/// `PreviousTagSize`, which many encoders leave out after the last tag.
+const TRAILER_BYTES: u64 = 4;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let (Some(path), None) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: flv-dump FILE    (- for standard input)");
-        return ExitCode::from(2);
+    let path = match (arguments.next(), arguments.next()) {
+        (Some(path), None) if path == "-" || !path.starts_with('-') => path,
+        _ => {
+            eprintln!("usage: flv-dump FILE    (- for standard input)");
+            return ExitCode::from(2);
+        }
     };
     match dump(&path) {
-        Ok(tags) => {
-            println!("{tags} tags");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{path}: {error}");
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough.
+        Err(failure) if closed(&*failure) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{path}: {failure}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn dump(path: &str) -> Result<u64, Box<dyn std::error::Error>> {
+fn closed(failure: &(dyn std::error::Error + 'static)) -> bool {
+    failure.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+fn dump(path: &str) -> Result<(), Failure> {
     let mut input: Box<dyn Read> = if path == "-" { Box::new(std::io::stdin()) } else { Box::new(File::open(path)?) };
+    let mut out = BufWriter::new(std::io::stdout().lock());
     let mut decoder = Decoder::new(Limits::default());
-    let (mut buffer, mut tags) = (vec![0; READ_BYTES], 0);
+    let (mut buffer, mut seen) = (vec![0; READ_BYTES], Seen::default());
     loop {
         let length = input.read(&mut buffer)?;
-        let Some(read) = buffer.get(..length).filter(|read| !read.is_empty()) else { return Ok(tags) };
+        let Some(read) = buffer.get(..length).filter(|read| !read.is_empty()) else { break };
+        seen.bytes += length as u64;
         decoder.handle_bytes(Bytes::copy_from_slice(read));
         while let Some(event) = decoder.poll()? {
             match event {
-                Event::Header(header) => println!("header   audio: {}, video: {}", header.audio, header.video),
-                Event::Tag(tag) => {
-                    tags += 1;
-                    for line in describe(tag) {
-                        println!("{line}");
-                    }
+                Event::Header(header) => {
+                    seen.end = None;
+                    seen.headers += 1;
+                    writeln!(out, "header: audio {}, video {}", header.audio, header.video)?;
                 }
+                Event::Tag(tag) => writeln!(out, "{}", seen.line(tag))?,
+            }
+        }
+        // A live stream is shown as it comes.
+        out.flush()?;
+    }
+    writeln!(out, "{} tags, {} bytes", seen.tags, seen.bytes)?;
+    out.flush()?;
+    seen.verdict()
+}
+
+/// What has gone by.
+#[derive(Default)]
+struct Seen {
+    bytes: u64,
+    headers: u64,
+    tags: u64,
+    damaged: u64,
+    first_damage: Option<(u64, Fault)>,
+    /// Where the last tag ends, without its trailer.
+    end: Option<u64>,
+}
+
+impl Seen {
+    fn line(&mut self, tag: Tag) -> String {
+        let (offset, size, kind) = (tag.offset, tag.data.len(), tag.kind);
+        self.tags += 1;
+        self.end = Some(offset + TAG_HEADER_BYTES + size as u64);
+        let name = match kind {
+            TagKind::Audio => "audio",
+            TagKind::Video => "video",
+            TagKind::Script => "script",
+        };
+        let start = format!("{offset:>9} {name:<6} {size:>7} bytes  dts {:>8}", tag.timestamp);
+        match describe(tag) {
+            Ok(what) => format!("{start}  {what}"),
+            Err(fault) if fault.is_unsupported() => format!("{start}  {fault}"),
+            Err(fault) => {
+                let line = format!("{start}  DAMAGED: {fault}");
+                self.damaged += 1;
+                self.first_damage.get_or_insert((offset, fault));
+                line
             }
         }
     }
-}
 
-/// One line for each packet of a tag; a multitrack tag has several.
-fn describe(tag: Tag) -> Vec<String> {
-    let (at, size) = (tag.timestamp, tag.data.len());
-    let damaged =
-        |kind: &str, fault: &dyn std::fmt::Display| vec![format!("{at:>8} ms {kind} {size:>7} bytes  {fault}")];
-    match tag.kind {
-        TagKind::Video => match video::parse(tag.data) {
-            Ok(packets) => packets.iter().map(|packet| picture(at, packet)).collect(),
-            Err(fault) => damaged("video ", &fault),
-        },
-        TagKind::Audio => match audio::parse(tag.data) {
-            Ok(packets) => packets.iter().map(|packet| sound(at, packet)).collect(),
-            Err(fault) => damaged("audio ", &fault),
-        },
-        TagKind::Script => match amf0::decode(tag.data) {
-            Ok(values) => values.iter().map(|value| format!("{at:>8} ms script {value:?}")).collect(),
-            Err(fault) => damaged("script", &fault),
-        },
+    /// Damage inside of tags, or an end within one.
+    fn verdict(self) -> Result<(), Failure> {
+        if let Some((offset, fault)) = self.first_damage {
+            return Err(format!("{} damaged tags, the first at byte {offset}: {fault}", self.damaged).into());
+        }
+        if self.tags == 0 && self.headers == 0 {
+            return Err(format!("ends at byte {} before any header or tag", self.bytes).into());
+        }
+        // One byte more than a trailer may be the prefix of a script tag of type 15, which is not in the tag's data.
+        let rest = self.end.map_or(0, |end| self.bytes.saturating_sub(end));
+        if rest > TRAILER_BYTES + 1 {
+            let next = self.bytes - rest + TRAILER_BYTES;
+            return Err(format!("ends at byte {} within the tag at byte {next}", self.bytes).into());
+        }
+        Ok(())
     }
 }
 
-fn picture(at: u32, packet: &video::Packet) -> String {
-    let key = if packet.key { ", key frame" } else { "" };
-    let offset =
-        if packet.composition_time == 0 { String::new() } else { format!(", +{} ms", packet.composition_time) };
-    let (track, size) = (packet.track, packet.body.len());
-    format!(
-        "{at:>8} ms video  {size:>7} bytes  track {track}: {} {:?}{key}{offset}",
-        packet.codec.name(),
-        packet.content
-    )
+/// What a tag holds; a multitrack tag holds several packets.
+fn describe(tag: Tag) -> Result<String, Fault> {
+    if tag.data.is_empty() {
+        return Ok("empty".into());
+    }
+    let (at, first) = (i64::from(tag.timestamp), tag.data.first().copied().unwrap_or_default());
+    let packets: Vec<_> = match tag.kind {
+        TagKind::Video => video::parse(tag.data)?.iter().map(|packet| picture(at, first, packet)).collect(),
+        TagKind::Audio => audio::parse(tag.data)?.iter().map(|packet| sound(at, first, packet)).collect(),
+        TagKind::Script => amf0::decode(tag.data)?.iter().map(text).collect(),
+    };
+    Ok(if packets.is_empty() { "no packets".into() } else { packets.join("; ") })
 }
 
-fn sound(at: u32, packet: &audio::Packet) -> String {
-    let (track, size) = (packet.track, packet.body.len());
-    format!("{at:>8} ms audio  {size:>7} bytes  track {track}: {} {:?}", packet.codec.name(), packet.content)
+fn picture(at: i64, first: u8, packet: &video::Packet) -> String {
+    let (header, offset) = (named(packet.codec, first & 0x80 != 0, first & 0x0f), packet.composition_time);
+    let key = if packet.key { ", key frame" } else { "" };
+    let offset = if offset == 0 { String::new() } else { format!(", composition time {offset:+}") };
+    format!("pts {:>8}  {header} {:?}{key}{offset}{}", pts(at, packet), packet.content, track(packet.track))
+}
+
+fn pts(at: i64, packet: &video::Packet) -> i64 {
+    at + i64::from(packet.composition_time)
+}
+
+fn sound(at: i64, first: u8, packet: &audio::Packet) -> String {
+    let header = named(packet.codec, first >> 4 == 9, first >> 4);
+    format!("pts {at:>8}  {header} {:?}{}", packet.content, track(packet.track))
+}
+
+/// The codec, and how the header says it: by `FourCC` or by a legacy number.
+fn named(codec: Codec, enhanced: bool, number: u8) -> String {
+    match FourCc::of(codec).filter(|_| enhanced) {
+        Some(name) => format!("{} ({name})", codec.name()),
+        None => format!("{} (legacy {number})", codec.name()),
+    }
+}
+
+fn track(number: u8) -> String {
+    if number == 0 { String::new() } else { format!(", track {number}") }
+}
+
+/// Script data as people write it.
+fn text(value: &amf0::Value) -> String {
+    use amf0::Value;
+    let members = |members: &[(String, Value)]| {
+        let members: Vec<_> = members.iter().map(|(name, value)| format!("{name}: {}", text(value))).collect();
+        format!("{{{}}}", members.join(", "))
+    };
+    match value {
+        Value::Number(number) => number.to_string(),
+        Value::Boolean(yes) => yes.to_string(),
+        Value::String(text) | Value::Xml(text) => format!("{text:?}"),
+        Value::Object(list) | Value::EcmaArray(list) => members(list),
+        Value::TypedObject(name, list) => format!("{name} {}", members(list)),
+        Value::StrictArray(list) => format!("[{}]", list.iter().map(text).collect::<Vec<_>>().join(", ")),
+        Value::Date(millis) => format!("{millis} ms since 1970"),
+        Value::Null => "null".into(),
+        Value::Undefined => "undefined".into(),
+        Value::Reference(number) => format!("reference {number}"),
+    }
 }
