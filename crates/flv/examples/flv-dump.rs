@@ -18,6 +18,8 @@ type Failure = Box<dyn std::error::Error>;
 
 /// As a network would give it; the decoder does not mind how the bytes are cut.
 const READ_BYTES: usize = 64 << 10;
+/// The file header, as everybody writes it (FLV E.2).
+const HEADER_BYTES: u64 = 9;
 /// A tag's header (FLV E.4.1).
 const TAG_HEADER_BYTES: u64 = 11;
 /// `PreviousTagSize`, which many encoders leave out after the last tag.
@@ -60,8 +62,7 @@ fn dump(path: &str) -> Result<(), Failure> {
         while let Some(event) = decoder.poll()? {
             match event {
                 Event::Header(header) => {
-                    seen.end = None;
-                    seen.headers += 1;
+                    seen.end = Some(seen.end.map_or(0, |end| end + TRAILER_BYTES) + HEADER_BYTES);
                     writeln!(out, "header: audio {}, video {}", header.audio, header.video)?;
                 }
                 Event::Tag(tag) => writeln!(out, "{}", seen.line(tag))?,
@@ -79,12 +80,13 @@ fn dump(path: &str) -> Result<(), Failure> {
 #[derive(Default)]
 struct Seen {
     bytes: u64,
-    headers: u64,
     tags: u64,
     damaged: u64,
     first_damage: Option<(u64, Fault)>,
-    /// Where the last tag ends, without its trailer.
+    /// Where the last header or tag ends, without its trailer.
     end: Option<u64>,
+    /// A script tag may be one byte longer than its data: type 15 has a prefix that the decoder takes off.
+    prefix: u64,
 }
 
 impl Seen {
@@ -92,6 +94,7 @@ impl Seen {
         let (offset, size, kind) = (tag.offset, tag.data.len(), tag.kind);
         self.tags += 1;
         self.end = Some(offset + TAG_HEADER_BYTES + size as u64);
+        self.prefix = u64::from(kind == TagKind::Script);
         let name = match kind {
             TagKind::Audio => "audio",
             TagKind::Video => "video",
@@ -115,13 +118,11 @@ impl Seen {
         if let Some((offset, fault)) = self.first_damage {
             return Err(format!("{} damaged tags, the first at byte {offset}: {fault}", self.damaged).into());
         }
-        if self.tags == 0 && self.headers == 0 {
+        let Some(end) = self.end else {
             return Err(format!("ends at byte {} before any header or tag", self.bytes).into());
-        }
-        // One byte more than a trailer may be the prefix of a script tag of type 15, which is not in the tag's data.
-        let rest = self.end.map_or(0, |end| self.bytes.saturating_sub(end));
-        if rest > TRAILER_BYTES + 1 {
-            let next = self.bytes - rest + TRAILER_BYTES;
+        };
+        let next = end + TRAILER_BYTES;
+        if self.bytes > next + self.prefix {
             return Err(format!("ends at byte {} within the tag at byte {next}", self.bytes).into());
         }
         Ok(())
