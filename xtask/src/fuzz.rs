@@ -38,7 +38,8 @@ pub(crate) fn fuzz(arguments: &Arguments) -> Result<(), Error> {
     let all = targets()?;
     let wanted = |name: &&String| arguments.target.as_ref().is_none_or(|target| target == *name);
     if !all.iter().any(|name| wanted(&name)) {
-        return Err(Error::Failed(format!("fuzz: there is no such target; there are {}", all.join(", "))));
+        let said = format!("there is no such target; there are {}", all.join(", "));
+        return Err(Error::Output { what: "fuzz", said });
     }
     let nightly = Command::new("cargo").args(["+nightly", "--version"]).output();
     if !nightly.is_ok_and(|output| output.status.success()) {
