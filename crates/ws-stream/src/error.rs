@@ -88,6 +88,9 @@ pub enum Error {
     /// The WebSocket failed or its peer broke the protocol.
     #[error("WebSocket failed")]
     WebSocket(#[source] Box<tokio_tungstenite::tungstenite::Error>),
+    /// A pusher of the m7s plugin's form broke its rules; its connection ends.
+    #[error("the push broke off")]
+    Push(#[source] crate::m7s::Violation),
     /// The peer closed the WebSocket for a reason other than a normal end.
     #[error("closed by the peer with code {code}: {reason}")]
     Closed {
@@ -135,7 +138,9 @@ impl Error {
         use sluicegate_hub::Error as Hub;
         match self {
             Self::Ending | Self::Hub(Hub::NotFound { .. }) => StatusCode::NOT_FOUND,
-            Self::Path | Self::Parameter { .. } | Self::Name(_) | Self::Flv { .. } => StatusCode::BAD_REQUEST,
+            Self::Path | Self::Parameter { .. } | Self::Name(_) | Self::Flv { .. } | Self::Push(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Hub(Hub::Name { .. } | Hub::Configuration { .. }) => StatusCode::BAD_REQUEST,
             Self::NotPublishable | Self::Codec { .. } | Self::Unusable(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Origin => StatusCode::FORBIDDEN,
@@ -156,6 +161,7 @@ impl Error {
         use sluicegate_hub::Error as Hub;
         match self {
             Self::Flv { .. } | Self::Hub(Hub::Configuration { .. }) => close::INVALID,
+            Self::Push(violation) => violation.close_code(),
             Self::WebSocket(error) => match **error {
                 tokio_tungstenite::tungstenite::Error::Capacity(_) => close::TOO_BIG,
                 _ => close::PROTOCOL,

@@ -21,6 +21,7 @@ pub mod client;
 pub mod formats;
 pub mod frame;
 pub mod ingest;
+pub mod m7s;
 
 pub use config::Config;
 pub use error::{Error, close};

@@ -10,6 +10,7 @@ mod clients;
 mod codec_change;
 mod conversions;
 mod counters;
+mod m7s;
 mod name_rules;
 mod player_first;
 mod publisher_back;
