@@ -8,7 +8,7 @@ use crate::cargo::{program, root};
 use crate::error::Error;
 
 /// Which layer each package stands in; a package may depend on lower layers only.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     ("media", 0),
     ("flv", 1),
     ("fmp4", 1),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, u8); 16] = [
     ("http-proxy", 3),
     ("sites", 3),
     ("api", 3),
+    ("m7s", 3),
     ("upstream", 4),
     ("downstream", 4),
     ("fuzz", 5),

@@ -35,6 +35,16 @@ pub(crate) struct Config {
     pub(crate) services: BTreeMap<String, ServiceConfig>,
     /// Limits and times that differ from the defaults.
     pub(crate) limits: Limits,
+    /// What answers requests of the m7s plugin's routes.
+    pub(crate) m7s: M7s,
+}
+
+/// How requests of the m7s plugin's routes are answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct M7s {
+    /// The service that gets every path that is none of the plugin's own.
+    pub(crate) default_service: Option<String>,
 }
 
 /// One upstream.
@@ -103,6 +113,7 @@ impl Default for Config {
             streams: BTreeMap::new(),
             services: BTreeMap::new(),
             limits: Limits::default(),
+            m7s: M7s::default(),
         }
     }
 }
@@ -176,6 +187,9 @@ impl Config {
             if let Err(fault) = upstream.token() {
                 faults.push(format!("upstream {url}: {fault}"));
             }
+        }
+        if let Some(name) = self.m7s.default_service.as_ref().filter(|name| !self.services.contains_key(*name)) {
+            faults.push(format!("m7s.default_service: there is no service {name}"));
         }
         for (name, stream) in &self.streams {
             if let Err(error) = StreamName::parse(name) {

@@ -2,12 +2,14 @@
 
 use std::pin::Pin;
 
+use bytes::Bytes;
 use sluicegate_hub::{Publisher, Subscriber};
+use sluicegate_net::listener::Socket;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws::WebSocket;
 use sluicegate_sites::{FlvPort, PortFuture};
 use sluicegate_ws_stream::ingest::Limits;
-use sluicegate_ws_stream::{client, ingest};
+use sluicegate_ws_stream::{client, ingest, m7s};
 use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -25,6 +27,14 @@ impl FlvPort for Port {
 
     fn ingest(&self, websocket: WebSocket, publisher: Publisher) -> PortFuture {
         Box::pin(async move { Ok(ingest::from_websocket(websocket, publisher, Limits::default()).await?) })
+    }
+
+    fn ingest_m7s(&self, socket: Socket, read_ahead: Bytes, publisher: Publisher) -> PortFuture {
+        Box::pin(async move { Ok(m7s::ingest(socket, read_ahead, publisher, Limits::default()).await?) })
+    }
+
+    fn push_m7s(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture {
+        Box::pin(async move { Ok(m7s::push(subscriber, websocket, stop).await.map(drop)?) })
     }
 
     fn push(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use sluicegate_http_proxy::egress::{Egress, Service, Services};
 use sluicegate_hub::{Hub, StreamName};
 use sluicegate_launch::{Failure, Signal, Signals};
+use sluicegate_m7s::SiteRoutes;
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
@@ -35,12 +37,14 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     let port: Arc<dyn FlvPort> = Arc::new(Port { tls });
     let site = site(&config)?;
     tracing::info!(site = site.id, streams = site.streams.len(), services = site.services.len(), "site starts");
-    let router: Router = egress.router();
+    let routes = SiteRoutes::new(hub.clone(), m7s_services(&config));
+    let router: Router = egress.router().layer(from_fn_with_state(routes.clone(), SiteRoutes::dispatch));
     let running = downstream::run(&site, &hub, &router, &port, &shutdown);
     let mut running = running.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
     while signals.next().await == Signal::Reload {
-        match reload(&config, arguments, &egress, &mut encoders, &mut running).await {
-            Ok(()) => tracing::info!("reloaded: streams and services"),
+        let done = reload(&config, arguments, &egress, &mut encoders, &mut running).await;
+        match done.inspect(|fresh| routes.replace(m7s_services(fresh))) {
+            Ok(_) => tracing::info!("reloaded: streams and services"),
             Err(failure) => tracing::error!(%failure, "not reloaded"),
         }
     }
@@ -65,6 +69,12 @@ fn site(config: &Config) -> Result<downstream::Config, Failure> {
         streams: streams(config)?,
         link: config.limits.link(),
     })
+}
+
+/// Where requests of the m7s plugin's routes lead.
+fn m7s_services(config: &Config) -> sluicegate_m7s::Services {
+    let listed = config.services.iter().map(|(name, service)| (name.clone(), service.url.clone())).collect();
+    sluicegate_m7s::Services { default: config.m7s.default_service.clone(), listed }
 }
 
 fn names(config: &Config) -> Vec<String> {
@@ -156,7 +166,7 @@ async fn reload(
     egress: &Egress,
     encoders: &mut Encoders,
     site: &mut downstream::Running,
-) -> Result<(), Failure> {
+) -> Result<Config, Failure> {
     let fresh = config::load(arguments)?;
     let (targets, streams) = (services(&fresh.services)?, streams(&fresh)?);
     encoders.listen(&fresh).await?;
@@ -172,5 +182,5 @@ async fn reload(
     for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(key, "this change needs a restart");
     }
-    Ok(())
+    Ok(fresh)
 }

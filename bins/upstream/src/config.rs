@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sluicegate_api::{Access, Rule};
-use sluicegate_launch::{Failure, LogFormat, Secret, read};
+use sluicegate_launch::{Failure, LogFormat, Secret, Span, read};
+use sluicegate_sites::upstream::m7s;
 
 use self::limits::Limits;
 use crate::cli::Server;
@@ -34,6 +35,26 @@ pub(crate) struct Config {
     pub(crate) access: AccessConfig,
     /// Limits and times that differ from the defaults.
     pub(crate) limits: Limits,
+    /// Sites of the m7s plugin.
+    pub(crate) m7s: M7s,
+}
+
+/// How sites of the m7s plugin are treated.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct M7s {
+    /// Sites that may join without a token.
+    cids: Vec<String>,
+    /// How long a site may take for an answer.
+    deadline: Option<Span>,
+}
+
+impl M7s {
+    pub(crate) fn config(&self) -> m7s::Config {
+        let default = m7s::Config::default();
+        let deadline = self.deadline.map_or(default.deadline, |span| span.0);
+        m7s::Config { cids: self.cids.clone(), deadline }
+    }
 }
 
 /// Files of the certificate.
@@ -70,6 +91,7 @@ impl Default for Config {
             tls: None,
             access: AccessConfig::default(),
             limits: Limits::default(),
+            m7s: M7s::default(),
         }
     }
 }

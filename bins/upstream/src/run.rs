@@ -90,7 +90,8 @@ impl Host {
         let tokens = Tokens::open(&config.state_dir).map_err(|error| Failure::work("reading tokens", error))?;
         let tokens = Arc::new(tokens);
         let tls = ClientTls::native().map_err(failed("setting up TLS"))?;
-        let sites_config = upstream::Config { open: config.sites_are_open(), link: limits.link() };
+        let sites_config =
+            upstream::Config { open: config.sites_are_open(), link: limits.link(), m7s: config.m7s.config() };
         let port = Arc::new(Port { tls });
         let sites = Sites::new(hub.clone(), Arc::clone(&directory), Arc::clone(&tokens), port, sites_config);
         let stream_config =
@@ -108,10 +109,17 @@ impl Host {
             let access = Access::clone(&access.load());
             access.check(request, next)
         });
+        let proxy = ingress::router(Arc::clone(&self.state.sites), self.proxy.clone());
+        let m7s = sluicegate_m7s::Upstream {
+            hub: self.state.hub.clone(),
+            sites: Arc::clone(&self.state.sites),
+            proxy: proxy.clone(),
+        };
         sluicegate_api::router(self.state.clone())
             .merge(self.streams.router())
             .merge(self.sites.router())
-            .merge(ingress::router(Arc::clone(&self.state.sites), self.proxy.clone()))
+            .merge(proxy)
+            .merge(sluicegate_m7s::router(m7s))
             .layer(check)
     }
 
@@ -133,6 +141,7 @@ impl Host {
             ("log", running.log != fresh.log || running.log_format != fresh.log_format),
             ("tls", running.tls != fresh.tls),
             ("limits", running.limits != fresh.limits),
+            ("m7s", running.m7s != fresh.m7s),
         ];
         for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "this change needs a restart");

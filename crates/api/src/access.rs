@@ -45,13 +45,13 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 /// The rules of all areas. Links and pushes of sites have credentials of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
-    /// `/api` and `/metrics`.
+    /// `/api`, `/metrics` and `/erwscascade/api`.
     pub api: Rule,
     /// Watching under `/live` and `/play`.
     pub play: Rule,
     /// Publishing under `/live` and `/publish`.
     pub publish: Rule,
-    /// `/proxy`.
+    /// `/proxy` and `/erwscascade/httpproxy`.
     pub proxy: Rule,
 }
 
@@ -62,9 +62,9 @@ impl Access {
         let publishes = matches!(*request.method(), Method::POST | Method::PUT)
             || query.split('&').any(|pair| pair == "publish=1" || pair == "publish");
         let under = |area: &str| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if under("/api") || under("/metrics") {
+        if under("/api") || under("/metrics") || under("/erwscascade/api") {
             &self.api
-        } else if under("/proxy") {
+        } else if under("/proxy") || under("/erwscascade/httpproxy") {
             &self.proxy
         } else if under("/publish") || (under("/live") && publishes) {
             &self.publish

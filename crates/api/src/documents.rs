@@ -18,6 +18,8 @@ pub(crate) struct SiteDocument {
     name: String,
     /// The id of the running instance.
     instance: String,
+    /// `native`, or `m7s` for a site of the m7s plugin.
+    protocol: &'static str,
     /// When it connected (RFC 3339).
     connected_since: String,
     /// Where it connects from.
@@ -47,6 +49,7 @@ impl From<&Site> for SiteDocument {
             id: site.id.clone(),
             name: info.name.clone(),
             instance: site.instance.clone(),
+            protocol: site.info.borrow().protocol.name(),
             connected_since: rfc3339(site.connected_since),
             address: site.address.to_string(),
             streams: info.streams.clone(),

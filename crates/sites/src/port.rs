@@ -2,7 +2,9 @@
 
 use std::pin::Pin;
 
+use bytes::Bytes;
 use sluicegate_hub::{Publisher, Subscriber};
+use sluicegate_net::listener::Socket;
 use sluicegate_net::ws::WebSocket;
 use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +22,12 @@ pub trait FlvPort: Send + Sync + 'static {
 
     /// Publishes the FLV in the messages of `websocket`.
     fn ingest(&self, websocket: WebSocket, publisher: Publisher) -> PortFuture;
+
+    /// Publishes what a pusher of the m7s plugin's form sends on `socket` after its 101.
+    fn ingest_m7s(&self, socket: Socket, read_ahead: Bytes, publisher: Publisher) -> PortFuture;
+
+    /// Sends a stream as FLV on `websocket`, in the form that an upstream with the m7s plugin takes.
+    fn push_m7s(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture;
 
     /// Sends a stream as FLV on `websocket`, until `stop` is cancelled; then it closes in order.
     fn push(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture;

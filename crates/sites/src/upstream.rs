@@ -20,6 +20,8 @@ use sluicegate_net::ws::{self, Accepted};
 use crate::tokens::Tokens;
 use crate::{FlvPort, metrics};
 
+pub mod m7s;
+
 mod credentials;
 mod session;
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub open: bool,
     /// Limits of the links.
     pub link: link::Config,
+    /// Sites of the m7s plugin.
+    pub m7s: m7s::Config,
 }
 
 /// A site's offers stay for this long after its last connection is lost, so that viewers are kept over a reconnect.
@@ -83,11 +87,16 @@ impl Sites {
         Self(Arc::new(Inner { hub, directory, tokens, port, config, leases, offers }))
     }
 
-    /// `/cascade/v1/link` and `/cascade/v1/push/{lease}`.
+    /// `/cascade/v1/link` and `/cascade/v1/push/{lease}`; `/erwscascade/wsocket/register` and `/erwscascade/wspush/…` for
+    /// sites of the m7s plugin, also behind `/t/TOKEN`.
     pub fn router(&self) -> Router {
         Router::new()
             .route(PATH, get(take_link))
             .route("/cascade/v1/push/{lease}", get(take_push))
+            .route("/erwscascade/wsocket/{*register}", get(m7s::take_register))
+            .route("/t/{token}/erwscascade/wsocket/{*register}", get(m7s::take_register))
+            .route("/erwscascade/wspush/{*stream}", get(m7s::take_push))
+            .route("/t/{token}/erwscascade/wspush/{*stream}", get(m7s::take_push))
             .with_state(self.clone())
     }
 
@@ -161,6 +170,14 @@ impl Inner {
         Ok(())
     }
 
+    /// Waits until the caller's token is revoked; one without a token stays.
+    async fn revoked(&self, caller: &Caller) {
+        match &caller.token {
+            Some(hash) => self.tokens.revoked(hash).await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn run_link(self: Arc<Self>, caller: Caller, peer: SocketAddr, accepted: Accepted) {
         let websocket = match tokio::time::timeout(UPGRADE, accepted.websocket()).await {
             Ok(Ok(websocket)) => websocket,
@@ -176,15 +193,9 @@ impl Inner {
         };
         let site = self.join(&caller, peer);
         site.pool.add(Arc::clone(&connection));
-        let revoked = async {
-            match &caller.token {
-                Some(hash) => self.tokens.revoked(hash).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = connection.ended() => {}
-            () = revoked => {
+            () = self.revoked(&caller) => {
                 tracing::info!(site = caller.site, "the token was revoked; the link is cut");
                 connection.cut();
                 connection.ended().await;
@@ -252,18 +263,12 @@ impl Inner {
             Ok(publisher) => publisher,
             Err(error) => return tracing::warn!(stream = %leased.name, %error, "a push was refused"),
         };
-        let revoked = async {
-            match &caller.token {
-                Some(hash) => self.tokens.revoked(hash).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             done = self.port.ingest(websocket, publisher) => match done {
                 Ok(()) => tracing::info!(stream = %leased.name, "push ended"),
                 Err(error) => tracing::info!(stream = %leased.name, error = error.as_ref() as &dyn std::error::Error, "push ended"),
             },
-            () = revoked => {}
+            () = self.revoked(&caller) => {}
         }
     }
 }

@@ -7,6 +7,8 @@ mod demand;
 mod device;
 mod ffmpeg;
 mod frozen;
+mod m7s;
+mod original;
 mod page;
 mod proxy;
 mod publishers;

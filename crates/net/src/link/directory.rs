@@ -17,9 +17,32 @@ pub struct ServiceInfo {
     pub name: String,
 }
 
+/// How a site is connected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// By a link of ours.
+    #[default]
+    Native,
+    /// By the register connection of the m7s plugin.
+    M7s,
+}
+
+impl Protocol {
+    /// Its name in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::M7s => "m7s",
+        }
+    }
+}
+
 /// What a site says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SiteInfo {
+    /// How it is connected.
+    pub protocol: Protocol,
     /// Its name for people; may be empty.
     pub name: String,
     /// The services that it serves.
