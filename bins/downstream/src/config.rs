@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sluicegate_hub::StreamName;
 use sluicegate_launch::{Failure, LogFormat, Secret, read};
-use sluicegate_sites::Source;
+use sluicegate_sites::{Source, downstream};
 use url::Url;
 
 use self::limits::Limits;
@@ -65,6 +65,32 @@ pub(crate) struct UpstreamConfig {
     /// Connections kept open, 1 to 4.
     #[serde(default = "two")]
     pub(crate) connections: usize,
+    /// What it speaks.
+    #[serde(default)]
+    pub(crate) protocol: Protocol,
+}
+
+/// What an upstream speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Protocol {
+    /// Links; without a token also the m7s plugin's protocol, where the upstream knows no links.
+    #[default]
+    Auto,
+    /// Links only.
+    Native,
+    /// The m7s plugin's protocol only.
+    M7s,
+}
+
+impl From<Protocol> for downstream::Protocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Auto => Self::Auto,
+            Protocol::Native => Self::Native,
+            Protocol::M7s => Self::M7s,
+        }
+    }
 }
 
 const fn two() -> usize {
@@ -149,6 +175,7 @@ impl Config {
                 insecure: arguments.insecure,
                 ca_file: None,
                 connections: two(),
+                protocol: Protocol::Auto,
             });
         }
         for pair in &arguments.stream {

@@ -101,7 +101,8 @@ fn upstream(config: &config::UpstreamConfig) -> Result<UpstreamConfig, Failure> 
     let tls = tls.map_err(|error| Failure::work(format!("upstream {}", config.url), error))?;
     let token = config.token().map_err(|fault| Failure::Usage(vec![fault]))?;
     let token = token.map(|secret| secret.reveal().to_owned());
-    Ok(UpstreamConfig { url: config.url.clone(), token, tls, connections: config.connections })
+    let (connections, protocol) = (config.connections, config.protocol.into());
+    Ok(UpstreamConfig { url: config.url.clone(), token, tls, connections, protocol })
 }
 
 fn services(configured: &BTreeMap<String, ServiceConfig>) -> Result<Services, Failure> {

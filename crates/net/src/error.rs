@@ -79,4 +79,18 @@ impl Error {
     pub fn refused(&self) -> Option<StatusCode> {
         if let Self::Refused { status, .. } = self { Some(*status) } else { None }
     }
+
+    /// Whether the other side answers, but does not know what was dialled: 404, 405, or an upgrade without our
+    /// subprotocol.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
+        match self {
+            Self::Refused { status, .. } => matches!(*status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED),
+            Self::WebSocket { source, .. } => source.downcast_ref::<WsError>().is_some_and(|error| {
+                matches!(error, WsError::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)))
+            }),
+            _ => false,
+        }
+    }
 }

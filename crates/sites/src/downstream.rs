@@ -18,6 +18,7 @@ use url::Url;
 use crate::error::check_site_id;
 use crate::{Error, FlvPort, Source};
 
+mod m7s;
 mod push;
 mod session;
 mod streams;
@@ -36,6 +37,21 @@ pub struct UpstreamConfig {
     pub tls: ClientTls,
     /// Connections kept open, 1 to 4. Default 2: with loss on the way, one does not hold up the other.
     pub connections: usize,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
+/// What an upstream speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Links of ours; the m7s plugin's where the upstream answers that it knows none and no token is set, so that nobody
+    /// can take a site's credentials down to it.
+    #[default]
+    Auto,
+    /// Links of ours only.
+    Native,
+    /// The m7s plugin's only.
+    M7s,
 }
 
 /// One stream of the site.
@@ -106,6 +122,7 @@ pub fn run(
     streams.replace(&config.streams, &mut tasks);
     let (instance, mut upstreams, mut controls) = (instance_id(), Vec::new(), Vec::new());
     for target in &config.upstreams {
+        let (link, connections) = (config.link, target.connections);
         let upstream = Upstream {
             url: target.url.clone(),
             site: config.id.clone(),
@@ -122,13 +139,55 @@ pub fn run(
         };
         let control = Control::new(hello(config), offers(&config.services, &config.streams), pusher);
         let router = control.router(services.clone());
-        let dialer = Dialer::new(upstream, config.link, target.connections);
-        upstreams.push(dialer.state());
+        let state = watch::Sender::default();
+        upstreams.push(state.subscribe());
         controls.push(control.clone());
-        tasks.spawn(dialer.run(router, shutdown.clone()));
+        let original = m7s::Original {
+            upstream: upstream.clone(),
+            name: config.name.clone(),
+            config: config.link,
+            router: router.clone(),
+            streams: Arc::clone(&streams),
+            hub: hub.clone(),
+            port: Arc::clone(port),
+            state: state.clone(),
+        };
+        let dial = Dial {
+            dialer: move || Dialer::new(upstream.clone(), link, connections).telling(state.clone()),
+            original,
+            protocol: target.protocol,
+            has_token: target.token.is_some(),
+        };
+        tasks.spawn(dial.run(router, shutdown.clone()));
         tasks.spawn(control.run(shutdown.clone()));
     }
     Ok(Running { upstreams, controls, streams, tasks })
+}
+
+/// Keeps one upstream dialled, by whatever it speaks.
+struct Dial<D> {
+    dialer: D,
+    original: m7s::Original,
+    protocol: Protocol,
+    has_token: bool,
+}
+
+impl<D: Fn() -> Dialer> Dial<D> {
+    async fn run(self, router: Router, shutdown: Shutdown) {
+        let may_fall_back = self.protocol == Protocol::Auto && !self.has_token;
+        while !shutdown.is_begun() {
+            if self.protocol != Protocol::M7s {
+                let dialer = (self.dialer)();
+                let dialer = if may_fall_back { dialer.giving_up() } else { dialer };
+                if !dialer.run(router.clone(), shutdown.clone()).await {
+                    return;
+                }
+                tracing::info!(upstream = %self.original.upstream.url, "the upstream knows no links; trying as a site of the m7s plugin");
+            }
+            // One that knows neither is asked again for both, in case it is replaced by ours.
+            self.original.run(self.protocol == Protocol::M7s, &shutdown).await;
+        }
+    }
 }
 
 fn hello(config: &Config) -> Hello {

@@ -3,3 +3,5 @@
 
 mod configuration;
 mod lease;
+mod m7s;
+mod original;

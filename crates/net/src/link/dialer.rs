@@ -91,13 +91,29 @@ pub struct Dialer {
     config: Config,
     connections: usize,
     state: watch::Sender<DialState>,
+    /// Whether to give up when the other side speaks another protocol, and the word that it does.
+    gives_up: bool,
+    foreign: CancellationToken,
 }
 
 impl Dialer {
     /// A dialer that keeps this many connections open, 1 to 4 by custom.
     #[must_use]
     pub fn new(upstream: Upstream, config: Config, connections: usize) -> Self {
-        Self { upstream, config, connections: connections.max(1), state: watch::Sender::default() }
+        let (state, foreign) = (watch::Sender::default(), CancellationToken::new());
+        Self { upstream, config, connections: connections.max(1), state, gives_up: false, foreign }
+    }
+
+    /// The same, giving up when the other side answers but does not know links ([`Error::is_foreign`]).
+    #[must_use]
+    pub fn giving_up(self) -> Self {
+        Self { gives_up: true, ..self }
+    }
+
+    /// The same, telling how it stands by `state`, which an earlier one has told by.
+    #[must_use]
+    pub fn telling(self, state: watch::Sender<DialState>) -> Self {
+        Self { state, ..self }
     }
 
     /// How it stands, now and from now on.
@@ -106,14 +122,16 @@ impl Dialer {
         self.state.subscribe()
     }
 
-    /// Dials and serves `router` until `shutdown`; then requests in flight end.
-    pub async fn run(self, router: Router, shutdown: Shutdown) {
+    /// Dials and serves `router` until `shutdown`; then requests in flight end. Returns whether it gave up before,
+    /// because the other side knows no links.
+    pub async fn run(self, router: Router, shutdown: Shutdown) -> bool {
         let dialer = Arc::new(self);
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..dialer.connections {
             tasks.spawn(Arc::clone(&dialer).keep(router.clone(), shutdown.clone()));
         }
         while tasks.join_next().await.is_some() {}
+        dialer.foreign.is_cancelled()
     }
 
     /// Keeps one connection open.
@@ -124,6 +142,7 @@ impl Dialer {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = shutdown.begun() => return,
+                () = self.foreign.cancelled() => return,
             }
             let dialled = tokio::select! {
                 dialled = self.dial() => dialled,
@@ -137,6 +156,9 @@ impl Dialer {
                     if orderly {
                         backoff.reset();
                     }
+                }
+                Err(error) if self.gives_up && error.is_foreign() && self.state.borrow().connected == 0 => {
+                    return self.foreign.cancel();
                 }
                 Err(error) => self.failed(&error, &shutdown).await,
             }

@@ -86,7 +86,7 @@ impl Host {
 pub(crate) struct Site {
     pub(crate) state: watch::Receiver<DialState>,
     pub(crate) shutdown: Shutdown,
-    pub(crate) task: tokio::task::JoinHandle<()>,
+    pub(crate) task: tokio::task::JoinHandle<bool>,
 }
 
 impl Site {

@@ -46,6 +46,12 @@ impl Streams {
         self.fed.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
     }
 
+    /// The streams that are pushed also while nobody watches.
+    pub(super) fn always(&self) -> Vec<Arc<Fed>> {
+        let fed = self.fed.read().unwrap_or_else(PoisonError::into_inner);
+        fed.values().filter(|fed| fed.config.always).map(Arc::clone).collect()
+    }
+
     /// Feeds these streams from now on. One that stays as it was goes on without a break; one that is gone or changed
     /// ends, and what is still leased of it is pushed anew from its new source.
     pub(super) fn replace(&self, streams: &BTreeMap<StreamName, StreamConfig>, tasks: &mut JoinSet<()>) {
