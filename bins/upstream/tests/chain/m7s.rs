@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sluicegate_testbed::media::{self, Decoded, decode};
+use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::{api, until};
 use tokio::time::Instant;
 
@@ -83,6 +85,70 @@ async fn answers_are_never_another_ones() {
     }
     assert_eq!(lost.await.unwrap().status, 504);
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn answers_out_of_order_and_late_ones_find_their_askers_or_nobody() {
+    let (upstream, _folder) = configured("[m7s]\ndeadline = '2s'\n").await;
+    let mut site = Original::register(&upstream.address, "", CID).await;
+    api::until_site(&upstream.address, CID).await;
+    let first = ask(&upstream, "/proxy/test-c001/m7s/first");
+    assert_eq!(site.asked().await["url"], "/first");
+    let second = ask(&upstream, "/proxy/test-c001/m7s/second");
+    assert_eq!(site.asked().await["url"], "/second");
+    site.answer_newest(b"second").await;
+    assert_eq!(second.await.unwrap().body, b"second");
+    assert_eq!(first.await.unwrap().status, 504);
+    let third = ask(&upstream, "/proxy/test-c001/m7s/third");
+    assert_eq!(site.asked().await["url"], "/third");
+    // The first answer comes after its asker was told that there is none.
+    site.answer(b"first").await;
+    site.answer(b"third").await;
+    assert_eq!(third.await.unwrap().body, b"third");
+}
+
+#[tokio::test]
+async fn a_second_registration_takes_the_place_of_the_first() {
+    let upstream = Upstream::start().await;
+    let mut first = Original::register(&upstream.address, "", CID).await;
+    api::until_site(&upstream.address, CID).await;
+    let mut second = Original::register(&upstream.address, "", CID).await;
+    assert!(first.is_cut().await);
+    drop(first);
+    let answer = ask(&upstream, "/proxy/test-c001/m7s/x");
+    second.asked().await;
+    second.answer(b"of the second").await;
+    assert_eq!(answer.await.unwrap().body, b"of the second");
+    drop(second);
+    until("the end", || async { api::site(&upstream.address, CID).await.is_null().then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn ffmpeg_plays_what_came_by_the_quirk() {
+    let Some(ffmpeg) = find(Peer::Ffmpeg) else { return };
+    let upstream = Upstream::start().await;
+    let flv = std::fs::read(media::sample()).unwrap();
+    let target = "/erwscascade/wspush/cams/door?cid=test-c001";
+    let push = original::push_file(&upstream.address, target, &flv).await;
+    api::until_stream(&upstream.address, "cams/door-test-c001", "live").await;
+    let url = upstream.url("http", "/live/cams/door-test-c001.flv");
+    assert_eq!(decode(&ffmpeg, &url, 50).await, Decoded { pictures: 50, complaints: String::new() });
+    push.abort();
+}
+
+#[tokio::test]
+async fn a_push_that_breaks_off_may_come_back() {
+    let upstream = Upstream::start().await;
+    let target = "/erwscascade/wspush/one?cid=test-c001";
+    let flv = std::fs::read(media::sample()).unwrap();
+    let push = original::push_file(&upstream.address, target, &flv).await;
+    api::until_stream(&upstream.address, "one-test-c001", "live").await;
+    push.abort();
+    let gone = || async { (api::stream(&upstream.address, "one-test-c001").await["state"] != "live").then_some(()) };
+    until("the end of the push", gone).await;
+    let again = original::push_file(&upstream.address, target, &flv).await;
+    api::until_stream(&upstream.address, "one-test-c001", "live").await;
+    again.abort();
 }
 
 #[tokio::test]

@@ -86,6 +86,18 @@ impl Original {
         self.write.write_all(&frame(0x81, text.as_bytes())).await.unwrap();
     }
 
+    /// Answers the newest request that is not answered.
+    pub(crate) async fn answer_newest(&mut self, body: &[u8]) {
+        let newest = self.waiting.pop_back().unwrap();
+        self.waiting.push_front(newest);
+        self.answer(body).await;
+    }
+
+    /// Whether the other side has hung up.
+    pub(crate) async fn is_cut(&mut self) -> bool {
+        sluicegate_testbed::soon("the end of the connection", self.asked.recv()).await.is_none()
+    }
+
     /// Does with the oldest request what the original does when it fails: nothing.
     pub(crate) fn fail(&mut self) {
         self.waiting.pop_front().unwrap();
@@ -114,4 +126,44 @@ pub(crate) async fn push(address: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(PUSH).await.unwrap();
     socket
+}
+
+/// Pushes an FLV file as the original does, at its own pace, again and again: each tag behind a header without payload.
+pub(crate) async fn push_file(address: &str, target: &str, flv: &[u8]) -> tokio::task::JoinHandle<()> {
+    let (_read, status, mut write) = dial(address, target).await;
+    assert_eq!(status, 101);
+    let (start, mut rest) = flv.split_at(13);
+    let mut tags = Vec::new();
+    while rest.len() > 11 {
+        let size = usize::try_from(u32::from_be_bytes([0, rest[1], rest[2], rest[3]])).unwrap();
+        let (tag, more) = rest.split_at(size + 15);
+        tags.push(tag.to_vec());
+        rest = more;
+    }
+    let metadata = tags.remove(0);
+    write.write_all(&[frame(0x82, start), frame(0x82, &metadata)].concat()).await.unwrap();
+    tokio::spawn(async move {
+        let _read = _read;
+        let begun = tokio::time::Instant::now();
+        loop {
+            for tag in &tags {
+                let at = u64::from(u32::from_be_bytes([tag[7], tag[4], tag[5], tag[6]]));
+                tokio::time::sleep_until(begun + std::time::Duration::from_millis(at)).await;
+                if write.write_all(&quirk(tag)).await.is_err() {
+                    return;
+                }
+            }
+            if begun.elapsed() > std::time::Duration::from_secs(60) {
+                return;
+            }
+        }
+    })
+}
+
+/// The outer header, then the whole frame.
+pub(crate) fn quirk(tag: &[u8]) -> Vec<u8> {
+    let inner = frame(0x82, tag);
+    let mut outer = inner[..inner.len() - tag.len() - 4].to_vec();
+    outer.extend([0x12, 0x34, 0x56, 0x78]);
+    [outer, inner].concat()
 }
