@@ -1,10 +1,11 @@
 //! Both ends of the register protocol against each other, on a virtual clock.
 #![expect(clippy::disallowed_methods, reason = "a virtual clock starts somewhere")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use sluicegate_cascade::m7s::{Info, Request, downstream, upstream};
+use sluicegate_cascade::m7s::{Content, Info, Message, Request, downstream, upstream};
 use upstream::Event;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -120,15 +121,45 @@ fn a_site_that_never_answers_costs_deadlines_and_no_more() {
 fn the_site_answers_also_what_is_too_much() {
     let mut site = downstream::Session::new(Info::default());
     site.poll_text().unwrap();
-    let mut asker = upstream::Session::new();
-    let now = Instant::now();
-    let mut texts = Vec::new();
-    for number in 0..=downstream::MAX_OPEN as u64 {
-        asker.ask(number, request("/"), now, DEADLINE).unwrap();
-        texts.extend(asker.poll_text());
-        asker.cancel(number);
+    for sn in 1..=downstream::MAX_OPEN as i64 + 1 {
+        site.handle_text(Message { sn, content: Content::Request(request("/")) }.encode().as_bytes());
     }
-    texts.iter().for_each(|text| site.handle_text(text.as_bytes()));
-    assert_eq!(std::iter::from_fn(|| site.poll_request()).count(), downstream::MAX_OPEN);
-    assert!(site.poll_text().is_some(), "the one too many is answered at once");
+    let taken: Vec<_> = std::iter::from_fn(|| site.poll_request()).map(|(sn, _)| sn).collect();
+    assert_eq!(taken, (1..=downstream::MAX_OPEN as i64).collect::<Vec<_>>());
+    assert_eq!(refusal(&mut site).0, downstream::MAX_OPEN as i64 + 1);
+    // A place is free again once one is answered.
+    site.handle_answer(1, b"done");
+    assert_eq!(refusal(&mut site), (1, "done".to_owned()));
+    site.handle_text(Message { sn: 99, content: Content::Request(request("/")) }.encode().as_bytes());
+    assert_eq!(site.poll_request().unwrap().0, 99);
+}
+
+#[test]
+fn the_site_answers_what_it_cannot_read_and_what_is_too_large() {
+    let mut site = downstream::Session::new(Info::default());
+    site.poll_text().unwrap();
+    for (text, sn) in [
+        (r#"{"sn":7,"type":1,"pad":"e30="}"#, 7),
+        (r#"{"sn":8,"type":1,"pad":"*"}"#, 8),
+        (r#"{"sn":9,"type":1,"pad":null}"#, 9),
+        (r#"{"sn":10,"type":1}"#, 10),
+    ] {
+        site.handle_text(text.as_bytes());
+        assert_eq!(refusal(&mut site), (sn, "the request cannot be read".to_owned()), "{text}");
+    }
+    site.handle_text(Message { sn: 11, content: Content::Request(request("/")) }.encode().as_bytes());
+    site.poll_request().unwrap();
+    site.handle_answer(11, &vec![0; downstream::MAX_ANSWER_BYTES + 1]);
+    let (sn, why) = refusal(&mut site);
+    assert!(sn == 11 && why.contains("limit"), "{sn} {why}");
+    for nothing in ["", "{}", r#"{"sn":1,"type":2,"pad":""}"#, r#"{"sn":1,"type":9,"pad":""}"#] {
+        site.handle_text(nothing.as_bytes());
+        assert_eq!((site.poll_text(), site.poll_request()), (None, None), "{nothing}");
+    }
+}
+
+fn refusal(site: &mut downstream::Session) -> (i64, String) {
+    let message = Message::decode(site.poll_text().unwrap().as_bytes()).unwrap();
+    let Content::Response(body) = message.content else { panic!("no answer: {message:?}") };
+    (message.sn, String::from_utf8(body).unwrap())
 }

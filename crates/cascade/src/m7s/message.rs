@@ -48,9 +48,10 @@ pub struct Request {
     /// A path with its query, or an absolute URL.
     pub url: String,
     /// Header fields. The original uses the first value of each.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "values")]
     pub header: BTreeMap<String, Vec<String>>,
-    /// The method.
+    /// The method. One that is missing or empty is read as GET, as Go's client takes it.
+    #[serde(default = "get", deserialize_with = "or_get")]
     pub method: String,
     /// The body; null without one.
     #[serde(default, with = "optional_base64")]
@@ -81,28 +82,62 @@ impl Message {
         serde_json::to_string(&envelope).unwrap_or_default()
     }
 
-    /// Reads a message. `None` for what the original ignores too: bad JSON, bad base64, unknown types.
+    /// Reads a message. `None` for what the original ignores too: bad JSON, bad base64, unknown types; and for more than
+    /// [`MAX_MESSAGE_BYTES`].
     #[must_use]
     pub fn decode(text: &[u8]) -> Option<Self> {
-        let Envelope { sn, r#type, pad } = serde_json::from_slice(text).ok()?;
-        let pad = STANDARD.decode(pad.unwrap_or_default()).ok()?;
-        let content = match r#type {
-            0 => Content::Info(serde_json::from_slice(&pad).ok()?),
-            1 => Content::Request(serde_json::from_slice(&pad).ok()?),
-            2 => Content::Response(pad),
-            _ => return None,
-        };
-        Some(Self { sn, content })
+        match read(text) {
+            Incoming::Message(message) => Some(message),
+            Incoming::DamagedRequest(_) | Incoming::Nothing => None,
+        }
     }
 }
 
-/// Go writes empty maps as null.
-fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+/// What a text is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Incoming {
+    Message(Message),
+    /// A request by its type and number, whose content cannot be read: somebody waits for an answer all the same.
+    DamagedRequest(i64),
+    /// No message that we know.
+    Nothing,
+}
+
+pub(super) fn read(text: &[u8]) -> Incoming {
+    if text.len() > MAX_MESSAGE_BYTES {
+        return Incoming::Nothing;
+    }
+    let Ok(Envelope { sn, r#type, pad }) = serde_json::from_slice(text) else { return Incoming::Nothing };
+    let pad = STANDARD.decode(pad.unwrap_or_default()).ok();
+    let content = match (r#type, pad) {
+        (0, Some(pad)) => serde_json::from_slice(&pad).ok().map(Content::Info),
+        (1, Some(pad)) => serde_json::from_slice(&pad).ok().map(Content::Request),
+        (2, Some(pad)) => Some(Content::Response(pad)),
+        _ => None,
+    };
+    match content {
+        Some(content) => Incoming::Message(Message { sn, content }),
+        None if r#type == 1 => Incoming::DamagedRequest(sn),
+        None => Incoming::Nothing,
+    }
+}
+
+/// Go writes an empty map and an empty list as null.
+fn values<'de, D>(deserializer: D) -> Result<BTreeMap<String, Vec<String>>, D::Error>
 where
     D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
 {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+    let fields = Option::<BTreeMap<String, Option<Vec<String>>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(fields.into_iter().map(|(name, values)| (name, values.unwrap_or_default())).collect())
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn or_get<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let method = Option::<String>::deserialize(deserializer)?;
+    Ok(method.filter(|method| !method.is_empty()).unwrap_or_else(get))
 }
 
 mod optional_base64 {

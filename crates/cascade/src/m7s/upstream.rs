@@ -1,4 +1,10 @@
 //! The public host's end: requests to one original site, and whose answer is whose.
+//!
+//! The original works on one request after the other and is silent about one that fails, so silence does not tell a site
+//! that is busy from one that has gone past the request. The session therefore neither waits for each answer nor trusts
+//! a site with everything: [`WINDOW`] requests are under way, one more after each [`STALL`] without any answer, never
+//! more than [`MAX_UNANSWERED`]. An answer shows that the site is done with whatever was sent before it, so those no
+//! longer count. A request counts until its deadline also when its asker has gone: the site works on it all the same.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,6 +17,14 @@ pub const MAX_WAITING: usize = 64;
 /// Requests that are sent before their answers: enough to hide the way there and back, few enough that a request that
 /// is given up while it waits here is mostly never sent.
 pub const WINDOW: usize = 4;
+/// Requests that are under way to a site that answers nothing, at most. A page of this many broken pictures does not
+/// stop a site; a site that hangs is not made to work through more when it comes back.
+pub const MAX_UNANSWERED: usize = 16;
+/// How long nothing is answered before one request more than the window is sent: longer than a quick answer takes, and
+/// short enough that [`MAX_UNANSWERED`] is reached within the plugin's deadline of 10 s.
+pub const STALL: Duration = Duration::from_millis(500);
+/// Bytes of each text in a site's [`Info`] that are kept: it is shown, and a site could fill a message with it.
+pub const MAX_INFO_BYTES: usize = 256;
 
 /// Names a request between its asker and the session.
 pub type Asker = u64;
@@ -19,7 +33,7 @@ pub type Asker = u64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The site says who it is.
+    /// The site says who it is, each text cut at [`MAX_INFO_BYTES`].
     Info(Info),
     /// The answer to this asker's request.
     Answer(Asker, Vec<u8>),
@@ -27,6 +41,8 @@ pub enum Event {
     Expired(Asker),
     /// An answer that nobody waits for any more was dropped.
     Late,
+    /// What the site sent is no message for us: bad JSON, an unknown type, a request. The original ignores it too.
+    Ignored,
 }
 
 /// The site has as many requests waiting as it may.
@@ -36,7 +52,8 @@ pub struct Full;
 
 #[derive(Debug)]
 struct Waiting {
-    asker: Asker,
+    /// `None` when the asker has gone and the site still works on the request.
+    asker: Option<Asker>,
     expires: Instant,
     /// Its number once it is sent; until then the request.
     state: State,
@@ -48,11 +65,28 @@ enum State {
     Sent(i64),
 }
 
+impl Waiting {
+    const fn sent(&self) -> Option<i64> {
+        match self.state {
+            State::Sent(sn) => Some(sn),
+            State::Queued(_) => None,
+        }
+    }
+}
+
 /// The session with one original site.
 #[derive(Debug, Default)]
 pub struct Session {
     waiting: VecDeque<Waiting>,
     last_sn: i64,
+    /// The newest number that was answered; the site is done with those before it.
+    answered: i64,
+    /// Requests beyond the window that silence has earned.
+    extra: usize,
+    /// Since when requests wait for the window, or when the last extra one was granted.
+    stalled: Option<Instant>,
+    /// The latest instant that the session was told.
+    now: Option<Instant>,
     events: VecDeque<Event>,
 }
 
@@ -68,62 +102,82 @@ impl Session {
     /// # Errors
     /// [`Full`].
     pub fn ask(&mut self, asker: Asker, request: Request, now: Instant, deadline: Duration) -> Result<(), Full> {
+        self.now = Some(now);
         if self.waiting.len() >= MAX_WAITING {
             return Err(Full);
         }
         let expires = now.checked_add(deadline).unwrap_or(now);
-        self.waiting.push_back(Waiting { asker, expires, state: State::Queued(request) });
+        self.waiting.push_back(Waiting { asker: Some(asker), expires, state: State::Queued(request) });
         Ok(())
     }
 
-    /// The asker has gone away.
+    /// The asker has gone away. What is not sent yet is never sent.
     pub fn cancel(&mut self, asker: Asker) {
-        self.waiting.retain(|waiting| waiting.asker != asker);
+        let answered = self.answered;
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.asker == Some(asker)) {
+            waiting.asker = None;
+        }
+        self.waiting.retain(|waiting| waiting.asker.is_some() || waiting.sent().is_some_and(|sn| sn > answered));
     }
 
-    /// Takes what the site sent; what is no message is ignored.
+    /// Takes what the site sent; what is no message is an event and nothing else.
     pub fn handle_text(&mut self, text: &[u8]) {
         match Message::decode(text) {
-            Some(Message { content: Content::Info(info), .. }) => self.events.push_back(Event::Info(info)),
-            Some(Message { sn, content: Content::Response(body) }) => self.answered(sn, body),
-            Some(Message { content: Content::Request(_), .. }) | None => {}
+            Some(Message { content: Content::Info(info), .. }) => self.events.push_back(Event::Info(shortened(info))),
+            Some(Message { sn, content: Content::Response(body) }) => self.handle_answer(sn, body),
+            Some(Message { content: Content::Request(_), .. }) | None => self.events.push_back(Event::Ignored),
         }
     }
 
-    fn answered(&mut self, sn: i64, body: Vec<u8>) {
-        let of = |waiting: &Waiting| matches!(waiting.state, State::Sent(sent) if sent == sn);
-        let at = self.waiting.iter().position(of);
-        match at.and_then(|at| self.waiting.remove(at)) {
-            Some(waiting) => self.events.push_back(Event::Answer(waiting.asker, body)),
-            None => self.events.push_back(Event::Late),
+    fn handle_answer(&mut self, sn: i64, body: Vec<u8>) {
+        let at = self.waiting.iter().position(|waiting| waiting.sent() == Some(sn));
+        let asker = at.and_then(|at| self.waiting.remove(at)).and_then(|waiting| waiting.asker);
+        self.events.push_back(asker.map_or(Event::Late, |asker| Event::Answer(asker, body)));
+        // A number that was never given says nothing about where the site is.
+        if (1..=self.last_sn).contains(&sn) {
+            self.answered = self.answered.max(sn);
+            (self.extra, self.stalled) = (0, None);
+            let answered = self.answered;
+            self.waiting.retain(|waiting| waiting.asker.is_some() || waiting.sent().is_some_and(|sn| sn > answered));
         }
     }
 
-    /// Gives up what has waited for too long.
+    /// Gives up what has waited for too long, and lets one more request go to a site that is silent.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = Some(now);
         let events = &mut self.events;
         self.waiting.retain(|waiting| {
             let over = waiting.expires <= now;
             if over {
-                events.push_back(Event::Expired(waiting.asker));
+                events.extend(waiting.asker.map(Event::Expired));
             }
             !over
         });
+        self.stalled = match self.stalled {
+            _ if !self.is_blocked() => None,
+            Some(since) if after_stall(since) <= now => {
+                self.extra = self.extra.saturating_add(1);
+                Some(now)
+            }
+            since => since.or(Some(now)),
+        };
     }
 
-    /// When [`Session::handle_timeout`] has something to do.
+    /// When [`Session::handle_timeout`] has something to do. Empty [`Session::poll_text`] before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.waiting.iter().map(|waiting| waiting.expires).min()
+        let expires = self.waiting.iter().map(|waiting| waiting.expires).min();
+        // A wait that has just begun is due at once: the timeout that follows notes when that was.
+        let more = if self.is_blocked() { self.stalled.map(after_stall).or(self.now) } else { None };
+        expires.into_iter().chain(more).min()
     }
 
     /// The next text to send.
     pub fn poll_text(&mut self) -> Option<String> {
-        let sent = self.waiting.iter().filter(|waiting| matches!(waiting.state, State::Sent(_))).count();
-        if sent >= WINDOW {
+        if self.under_way() >= self.allowed() {
             return None;
         }
-        let next = self.waiting.iter_mut().find(|waiting| matches!(waiting.state, State::Queued(_)))?;
+        let next = self.waiting.iter_mut().find(|waiting| waiting.sent().is_none())?;
         // A number is not used again within the life of a connection.
         self.last_sn = self.last_sn.wrapping_add(1);
         let State::Queued(request) = std::mem::replace(&mut next.state, State::Sent(self.last_sn)) else { return None };
@@ -134,4 +188,31 @@ impl Session {
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
+
+    /// Requests that the site may be working on.
+    fn under_way(&self) -> usize {
+        self.waiting.iter().filter_map(Waiting::sent).filter(|sn| *sn > self.answered).count()
+    }
+
+    fn allowed(&self) -> usize {
+        WINDOW.saturating_add(self.extra).min(MAX_UNANSWERED)
+    }
+
+    /// Whether requests wait for the window, and silence can open it further.
+    fn is_blocked(&self) -> bool {
+        let under_way = self.under_way();
+        let queued = || self.waiting.iter().any(|waiting| waiting.sent().is_none());
+        under_way >= self.allowed() && under_way < MAX_UNANSWERED && queued()
+    }
+}
+
+fn after_stall(since: Instant) -> Instant {
+    since.checked_add(STALL).unwrap_or(since)
+}
+
+fn shortened(mut info: Info) -> Info {
+    for text in [&mut info.cid, &mut info.name, &mut info.serial] {
+        text.truncate(text.floor_char_boundary(MAX_INFO_BYTES));
+    }
+    info
 }

@@ -4,6 +4,8 @@ use super::*;
 use proptest::prelude::*;
 
 const TO_UPSTREAM: &[u8] = include_bytes!("../../../testdata/register-and-http.downstream-to-upstream.bin");
+const INTERLEAVED: &[u8] =
+    include_bytes!("../../../testdata/m7s-concurrent-writers-corruption.upstream-to-downstream.bin");
 const TO_SITE: &[u8] = include_bytes!("../../../testdata/register-and-http.upstream-to-downstream.bin");
 
 /// The payloads of the frames from `start` on; a reader of its own, since it is the original's bytes that count.
@@ -58,6 +60,37 @@ fn what_we_write_is_what_the_original_writes() {
     }
 }
 
+/// The recording begins with the last byte of a message; then come two headers and two payloads.
+#[test]
+fn a_message_with_a_header_in_it_is_none() {
+    assert_eq!(INTERLEAVED[..9], *b"}\x81\x7e\x00\xad\x81\x7e\x00\xad");
+    let length = usize::from(u16::from_be_bytes([INTERLEAVED[3], INTERLEAVED[4]]));
+    assert_eq!(Message::decode(&INTERLEAVED[5..5 + length]), None);
+    // The writers wrote whole payloads, which is what makes the damage a matter of frames only.
+    let [one, two] = [9, 9 + length].map(|at| Message::decode(&INTERLEAVED[at..at + length]).unwrap().sn);
+    assert_eq!((one, two), (5_841, 5_840));
+}
+
+#[test]
+fn what_go_leaves_out_is_understood() {
+    let read = |pad: &str| {
+        let text = format!(r#"{{"sn":5,"type":1,"pad":"{}"}}"#, STANDARD.encode(pad));
+        let Content::Request(request) = Message::decode(text.as_bytes()).unwrap().content else { panic!("no request") };
+        request
+    };
+    let bare = read(r#"{"url":"/a"}"#);
+    assert_eq!((bare.method.as_str(), bare.header.len(), bare.body), ("GET", 0, None));
+    let nulls = read(r#"{"url":"/a","header":{"A":null,"B":["1"]},"method":"","body":""}"#);
+    assert_eq!((nulls.method.as_str(), nulls.body.as_deref()), ("GET", Some(&b""[..])));
+    assert_eq!((nulls.header["A"].len(), nulls.header["B"].len()), (0, 1));
+}
+
+#[test]
+fn keys_come_in_the_original_s_order() {
+    let text = Message { sn: -3, content: Content::Response(b"hi?".to_vec()) }.encode();
+    assert_eq!(text, r#"{"sn":-3,"type":2,"pad":"aGk/"}"#);
+}
+
 #[test]
 fn what_the_original_ignores_is_ignored() {
     for text in ["", "{", "[]", r#"{"sn":1,"type":7,"pad":""}"#, r#"{"sn":1,"type":1,"pad":"e30="}"#] {
@@ -83,6 +116,13 @@ proptest! {
         let request = Request { url, header, method: "PUT".into(), body };
         let message = Message { sn, content: Content::Request(request) };
         prop_assert_eq!(Message::decode(message.encode().as_bytes()), Some(message));
+    }
+
+    #[test]
+    fn any_bytes_are_survived(text in prop::collection::vec(any::<u8>(), 0..200), pad in prop::collection::vec(any::<u8>(), 0..100), kind in -1i64..4) {
+        let _ = read(&text);
+        let wrapped = format!(r#"{{"sn":5,"type":{kind},"pad":"{}"}}"#, STANDARD.encode(pad));
+        let _ = read(wrapped.as_bytes());
     }
 
     #[test]
