@@ -115,7 +115,7 @@ fn requests_that_fail_do_not_hold_up_those_behind_them() {
         stage.work();
     }
     // Each request beyond the window waits for one stall; after the first answer nothing waits any more.
-    assert_eq!(stage.now - begun, STALL * u32::try_from(failing as usize - WINDOW + 1).unwrap());
+    assert_eq!(stage.now - begun, STALL * u32::try_from(MAX_UNANSWERED - WINDOW).unwrap());
     assert_eq!(stage.answers(), (failing..40).collect::<Vec<_>>());
     stage.pass(DEADLINE);
     assert_eq!(stage.expired(), (0..failing).collect::<Vec<_>>());
