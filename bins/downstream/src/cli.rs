@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use url::Url;
 
 const EXAMPLES: &str = "\
@@ -25,6 +25,8 @@ Sources:
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "downstream", version, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// Upstream to dial, ws:// or wss://, perhaps with a path prefix; may be given several times
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Vec<Url>,
@@ -58,4 +60,14 @@ pub(crate) struct Arguments {
     /// How to log: text or json [default: text]
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
     pub(crate) log_format: Option<String>,
+}
+
+/// What can be done beside running the site.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Prints the configuration that does what a YAML file of the m7s plugin erwscascade says
+    ImportM7s {
+        /// The file of m7s, such as config.yaml
+        file: PathBuf,
+    },
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod identity;
+mod import;
 mod port;
 mod run;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use sluicegate_launch::{Failure, Signals, exit_code, install_logs, raise_descriptor_limit};
 
-use crate::cli::Arguments;
+use crate::cli::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -20,14 +21,21 @@ fn main() -> ExitCode {
 }
 
 fn work(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(Command::ImportM7s { file }) = &arguments.command {
+        return print(&import::run(file)?);
+    }
     let config = config::load(arguments)?;
     if arguments.check {
-        let shown = config.shown()?;
-        return writeln!(std::io::stdout(), "{}", shown.trim_end()).map_err(|error| Failure::work("printing", error));
+        return print(&config.shown()?);
     }
     install_logs(&config.log, config.log_format)?;
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::work("starting the runtime", error))?;
     runtime.block_on(async { run::run(config, arguments, Signals::new()?).await })
+}
+
+/// Prints to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{}", text.trim_end()).map_err(|error| Failure::work("printing", error))
 }

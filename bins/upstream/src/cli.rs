@@ -68,6 +68,11 @@ pub(crate) enum Command {
     /// Makes, lists and revokes tokens of sites, while the server runs or not
     #[command(subcommand)]
     Site(SiteCommand),
+    /// Prints the configuration that does what a YAML file of the m7s plugin erwscascade says
+    ImportM7s {
+        /// The file of m7s, such as config.yaml
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod import;
 mod port;
 mod run;
 mod site_command;
@@ -19,6 +20,9 @@ fn main() -> ExitCode {
 }
 
 fn work(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(Command::ImportM7s { file }) = &arguments.command {
+        return cli::print(&import::run(file)?);
+    }
     let config = config::load(&arguments.server)?;
     if let Some(Command::Site(command)) = &arguments.command {
         return site_command::run(command, &config);

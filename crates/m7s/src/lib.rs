@@ -3,6 +3,9 @@
 //! [`upstream`] brings `/erwscascade/httpproxy/…`, `api/clientlist`, `api/streamlist` and `ui/` to the public host;
 //! [`site`] answers `api/streamlist` and the push routes at the site, and sends every other path to one service. Pages and
 //! scripts written for the plugin keep working; unlike there, status, fields and body of the site come back as they are.
+//! [`import`] turns the plugin's configuration into ours.
+
+pub mod import;
 
 mod proxy_target;
 mod site;
