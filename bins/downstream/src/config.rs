@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// What answers requests of the m7s plugin's routes.
     pub(crate) m7s: M7s,
+    /// URLs below which streams may be pushed when a page asks for it; by default the upstreams.
+    pub(crate) push_targets: Option<Vec<Url>>,
 }
 
 /// How requests of the m7s plugin's routes are answered.
@@ -140,6 +142,7 @@ impl Default for Config {
             services: BTreeMap::new(),
             limits: Limits::default(),
             m7s: M7s::default(),
+            push_targets: None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod config;
 mod identity;
 mod import;
 mod port;
+mod relays;
 mod run;
 
 use std::io::Write;

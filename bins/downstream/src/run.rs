@@ -8,9 +8,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use sluicegate_http_proxy::egress::{Egress, Service, Services};
+use sluicegate_hub::relay::Relays;
 use sluicegate_hub::{Hub, StreamName};
 use sluicegate_launch::{Failure, Signal, Signals};
-use sluicegate_m7s::SiteRoutes;
+use sluicegate_m7s::{Allowed, Pushes, SiteRoutes};
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
@@ -34,23 +35,32 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     let mut encoders = Encoders::new(&hub, &shutdown)?;
     encoders.listen(&config).await?;
     let tls = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
-    let port: Arc<dyn FlvPort> = Arc::new(Port { tls });
+    let port: Arc<dyn FlvPort> = Arc::new(Port { tls: tls.clone() });
     let site = site(&config)?;
     tracing::info!(site = site.id, streams = site.streams.len(), services = site.services.len(), "site starts");
-    let routes = SiteRoutes::new(hub.clone(), m7s_services(&config));
+    let relays = Relays::new();
+    let pushes = Pushes::new(relays.clone(), allowed(&config)?);
+    let routes = SiteRoutes::new(hub.clone(), m7s_services(&config), pushes.clone());
     let router: Router = egress.router().layer(from_fn_with_state(routes.clone(), SiteRoutes::dispatch));
     let running = downstream::run(&site, &hub, &router, &port, &shutdown);
     let mut running = running.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
+    relays.register(&["ws", "wss"], &running.target(tls));
+    crate::relays::keep(&relays, &config.state_dir)?;
     while signals.next().await == Signal::Reload {
         let done = reload(&config, arguments, &egress, &mut encoders, &mut running).await;
-        match done.inspect(|fresh| routes.replace(m7s_services(fresh))) {
-            Ok(_) => tracing::info!("reloaded: streams and services"),
+        match done.and_then(|fresh| Ok((allowed(&fresh)?, fresh))) {
+            Ok((allowed, fresh)) => {
+                pushes.replace(allowed);
+                routes.replace(m7s_services(&fresh));
+                tracing::info!("reloaded: streams, services and push targets");
+            }
             Err(failure) => tracing::error!(%failure, "not reloaded"),
         }
     }
     tracing::info!("draining");
     shutdown.begin();
     encoders.service.shut_down();
+    relays.shut_down();
     if tokio::time::timeout(DRAIN, running.ended()).await.is_err() {
         tracing::warn!("requests were cut after the drain time");
     }
@@ -69,6 +79,13 @@ fn site(config: &Config) -> Result<downstream::Config, Failure> {
         streams: streams(config)?,
         link: config.limits.link(),
     })
+}
+
+/// What pages may have pushed, and where.
+fn allowed(config: &Config) -> Result<Allowed, Failure> {
+    let upstreams = || config.upstreams.iter().map(|upstream| upstream.url.clone()).collect();
+    let targets = config.push_targets.clone().unwrap_or_else(upstreams);
+    Ok(Allowed { streams: streams(config)?.into_keys().collect(), targets })
 }
 
 /// Where requests of the m7s plugin's routes lead.

@@ -33,6 +33,7 @@ mod metrics;
 mod name;
 mod offer;
 mod publisher;
+pub mod relay;
 mod ring;
 mod status;
 mod stream;

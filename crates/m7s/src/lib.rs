@@ -8,10 +8,12 @@
 pub mod import;
 
 mod proxy_target;
+mod push;
 mod site;
 mod streams;
 mod upstream;
 
 pub use proxy_target::{NoTarget, ProxyTarget};
+pub use push::{Allowed, Pushes};
 pub use site::{SERVICE, Services, SiteRoutes};
 pub use upstream::{Upstream, router};

@@ -12,6 +12,7 @@ use sluicegate_hub::Hub;
 use sluicegate_net::problem::Problem;
 use url::Url;
 
+use crate::push::{self, Pushes};
 use crate::streams;
 
 /// The authority of the plugin's paths on a link. A service of the site's own that has this name goes before.
@@ -25,6 +26,7 @@ pub struct SiteRoutes(Arc<Inner>);
 struct Inner {
     hub: Hub,
     services: ArcSwap<Services>,
+    pushes: Pushes,
 }
 
 /// Where paths lead that are none of the plugin's own.
@@ -69,10 +71,10 @@ fn with_slash(rest: &str) -> String {
 }
 
 impl SiteRoutes {
-    /// The routes of a site with these streams and services.
+    /// The routes of a site with these streams, services and pushes.
     #[must_use]
-    pub fn new(hub: Hub, services: Services) -> Self {
-        Self(Arc::new(Inner { hub, services: ArcSwap::from_pointee(services) }))
+    pub fn new(hub: Hub, services: Services, pushes: Pushes) -> Self {
+        Self(Arc::new(Inner { hub, services: ArcSwap::from_pointee(services), pushes }))
     }
 
     /// Other paths lead there from now on.
@@ -87,7 +89,11 @@ impl SiteRoutes {
         }
         match request.uri().path() {
             "/erwscascade/api/streamlist" => return streams::list(&routes.0.hub),
-            path @ ("/rtmp/api/push" | "/rtsp/api/push" | "/erwscascade/api/push") => return not_built(path),
+            path @ ("/rtmp/api/push" | "/rtsp/api/push" | "/erwscascade/api/push") => {
+                let scheme = path.split('/').nth(1).filter(|scheme| *scheme != "erwscascade");
+                let query = request.uri().query().unwrap_or_default();
+                return push::answer(&routes.0.pushes, &routes.0.hub, scheme, query).await;
+            }
             _ => {}
         }
         let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -100,11 +106,6 @@ impl SiteRoutes {
         }
         next.run(request).await
     }
-}
-
-fn not_built(path: &str) -> Response {
-    let detail = format!("{path}: this version pushes to its upstreams only, where somebody watches");
-    Problem::new(StatusCode::NOT_IMPLEMENTED).detail(detail).into_response()
 }
 
 #[cfg(test)]

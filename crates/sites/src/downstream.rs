@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use axum::Router;
 use rand::Rng;
 use sluicegate_cascade::{Hello, Offers, StreamOffer};
+use sluicegate_hub::relay::Target;
 use sluicegate_hub::{Hub, StreamName};
 use sluicegate_net::link::{self, DialState, Dialer, Upstream};
 use sluicegate_net::shutdown::Shutdown;
@@ -22,6 +23,7 @@ mod m7s;
 mod push;
 mod session;
 mod streams;
+mod target;
 
 use session::Control;
 use streams::Streams;
@@ -81,13 +83,23 @@ pub struct Config {
 }
 
 /// What runs of a site; for health and logs.
-#[derive(Debug)]
 pub struct Running {
     /// How it stands with each upstream.
     pub upstreams: Vec<watch::Receiver<DialState>>,
     controls: Vec<Control>,
     streams: Arc<Streams>,
+    hub: Hub,
+    port: Arc<dyn FlvPort>,
     tasks: JoinSet<()>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("upstreams", &self.upstreams)
+            .field("streams", &self.streams)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Running {
@@ -97,6 +109,13 @@ impl Running {
         self.streams.replace(streams, &mut self.tasks);
         let offers = offers(services, streams);
         self.controls.iter().for_each(|control| control.offer(offers.clone()));
+    }
+
+    /// Pushes any stream of the site to `ws:` and `wss:` URLs, for the table of relays.
+    #[must_use]
+    pub fn target(&self, tls: ClientTls) -> Arc<dyn Target> {
+        let (hub, port) = (self.hub.clone(), Arc::clone(&self.port));
+        Arc::new(target::WebSocketTarget { streams: Arc::clone(&self.streams), hub, port, tls })
     }
 
     /// Waits until everything has ended, which it does after the shutdown has begun.
@@ -161,7 +180,7 @@ pub fn run(
         tasks.spawn(dial.run(router, shutdown.clone()));
         tasks.spawn(control.run(shutdown.clone()));
     }
-    Ok(Running { upstreams, controls, streams, tasks })
+    Ok(Running { upstreams, controls, streams, hub: hub.clone(), port: Arc::clone(port), tasks })
 }
 
 /// Keeps one upstream dialled, by whatever it speaks.

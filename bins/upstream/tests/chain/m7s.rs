@@ -223,3 +223,63 @@ async fn a_native_site_answers_on_the_same_routes() {
     let streams = get(&upstream.address, "/erwscascade/api/streamlist?cid=cam-7").await;
     assert_eq!((streams.status, streams.body), (200, b"[]".to_vec()));
 }
+
+/// A site with the sample, whose pages may push to `target`.
+fn pushing_site(
+    upstream: &Upstream,
+    target: &Upstream,
+    folder: &tempfile::TempDir,
+) -> sluicegate_testbed::program::Program {
+    let path = folder.path().join("downstream.toml");
+    let text = format!(
+        "site = 'cam-7'\npush_targets = ['{}', 'ws://127.0.0.1:1']\n[[upstreams]]\nurl = '{}'\n\
+         [streams.'cams/door']\nsource = 'file:{}'\n",
+        target.url("ws", ""),
+        upstream.url("ws", ""),
+        media::sample().display()
+    );
+    std::fs::write(&path, text).unwrap();
+    let state = folder.path().display().to_string();
+    let arguments = ["--config", path.to_str().unwrap(), "--state-dir", &state];
+    sluicegate_testbed::program::Program::start("downstream", &arguments)
+}
+
+#[tokio::test]
+async fn a_page_has_a_stream_pushed_and_is_told_the_truth() {
+    let (upstream, other) = (Upstream::start().await, Upstream::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let site = pushing_site(&upstream, &other, &folder);
+    api::until_site(&upstream.address, crate::stage::SITE).await;
+    let push = |stream: &str, target: &str, more: &str| {
+        let path = format!("/erwscascade/api/push?streamPath={stream}&target={target}{more}");
+        ask(&upstream, &format!("/erwscascade/httpproxy/?cid=cam-7&httpPath={path}"))
+    };
+    let there = other.url("ws", "/erwscascade/wspush/copy/door?cid=gate");
+    let there = there.replace('?', "%3F");
+    let answer = push("cams/door", &there, "&save").await.unwrap();
+    assert_eq!((answer.status, answer.body), (200, b"ok\n".to_vec()));
+    api::until_stream(&other.address, "copy/door-gate", "live").await;
+    let plain = other.url("ws", "/live/plain/door.flv%3Fpublish=1");
+    assert_eq!(push("cams/door", &plain, "").await.unwrap().status, 200);
+    api::until_stream(&other.address, "plain/door", "live").await;
+
+    let said = |answer: api::Answer| (answer.status, String::from_utf8(answer.body).unwrap());
+    let (status, text) = said(push("cams/nothing", &there, "").await.unwrap());
+    assert!(status == 404 && text.contains("no stream cams/nothing"), "{text}");
+    let (status, text) = said(push("cams/door", "ws://127.0.0.2:9/x", "").await.unwrap());
+    assert!(status == 403 && text.contains("push_targets"), "{text}");
+    let (status, text) = said(push("cams/door", "rtmp://127.0.0.1/x", "").await.unwrap());
+    assert!(status == 501 && text.contains("rtmp"), "{text}");
+    let (status, text) = said(push("cams/door", "ws://127.0.0.1:1/x", "&repush=0").await.unwrap());
+    assert!(status == 502 && !text.contains("tried again"), "{text}");
+
+    // What was saved is pushed again by the next run, what was not is not.
+    site.kill().await;
+    for stream in ["copy/door-gate", "plain/door"] {
+        let gone = || async { api::stream(&other.address, stream).await.is_null().then_some(()) };
+        until("the end of the push", gone).await;
+    }
+    let _site = pushing_site(&upstream, &other, &folder);
+    api::until_stream(&other.address, "copy/door-gate", "live").await;
+    assert!(api::stream(&other.address, "plain/door").await.is_null());
+}

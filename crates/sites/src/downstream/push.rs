@@ -29,10 +29,10 @@ pub(super) struct Pusher {
 }
 
 /// Counts as one who wants the source, as long as it lives.
-struct Want<'a>(&'a watch::Sender<usize>);
+pub(super) struct Want<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Want<'a> {
-    fn new(wanted: &'a watch::Sender<usize>) -> Self {
+    pub(super) fn new(wanted: &'a watch::Sender<usize>) -> Self {
         wanted.send_modify(|count| *count += 1);
         Self(wanted)
     }

@@ -1,0 +1,54 @@
+//! One relay: tries, waits, tries again.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Progress, Retry, Spec, State, Target, TargetError, wait};
+
+/// A transfer that held this long was healthy: what fails later is a first failure again.
+const HEALTHY: std::time::Duration = std::time::Duration::from_secs(10);
+
+pub(super) async fn run(spec: Spec, target: Arc<dyn Target>, progress: Progress) {
+    let mut failures = 0_u32;
+    loop {
+        let begun = Instant::now();
+        progress.state.send_modify(|standing| {
+            standing.state = State::Connecting;
+            standing.attempts = standing.attempts.saturating_add(1);
+        });
+        let done = target.push(spec.stream.clone(), spec.target.clone(), progress.clone()).await;
+        if progress.stop.is_cancelled() {
+            return tell(&progress, State::Stopped, None);
+        }
+        let reason = match done {
+            Ok(()) => "the stream or its target ended".to_owned(),
+            Err(error) => chain(&error),
+        };
+        failures = if begun.elapsed() >= HEALTHY { 1 } else { failures.saturating_add(1) };
+        let again = match spec.retry {
+            Retry::Always => true,
+            Retry::Times(times) => failures <= times,
+        };
+        tracing::warn!(stream = %spec.stream, target = spec.target, reason, again, "a relay failed");
+        if !again {
+            return tell(&progress, State::Failed, Some(reason));
+        }
+        tell(&progress, State::Retrying, Some(reason));
+        tokio::select! {
+            () = tokio::time::sleep(wait(failures.saturating_sub(1))) => {}
+            () = progress.stop.cancelled() => return tell(&progress, State::Stopped, None),
+        }
+    }
+}
+
+fn tell(progress: &Progress, state: State, reason: Option<String>) {
+    progress.state.send_modify(|standing| (standing.state, standing.reason) = (state, reason));
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &TargetError) -> String {
+    let first: &(dyn std::error::Error + 'static) = error.as_ref();
+    let causes = std::iter::successors(Some(first), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

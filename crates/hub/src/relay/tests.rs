@@ -1,0 +1,88 @@
+//! Relays against a target that does as it is told, on a paused clock.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+
+/// Fails so often, then publishes until it is stopped.
+struct Moody {
+    failures: u32,
+    tried: AtomicU32,
+}
+
+impl Target for Moody {
+    fn push(&self, _stream: StreamName, _url: String, progress: Progress) -> Transfer {
+        let fails = self.tried.fetch_add(1, Ordering::Relaxed) < self.failures;
+        Box::pin(async move {
+            if fails {
+                return Err("no route".into());
+            }
+            progress.publishing();
+            progress.stopped().cancelled().await;
+            Ok(())
+        })
+    }
+}
+
+fn relays(failures: u32) -> Relays {
+    let relays = Relays::new();
+    let target: Arc<dyn Target> = Arc::new(Moody { failures, tried: AtomicU32::new(0) });
+    relays.register(&["ws", "wss"], &target);
+    relays
+}
+
+fn spec(target: &str, retry: Retry) -> Spec {
+    Spec { stream: StreamName::parse("live/a").unwrap(), target: target.into(), retry, saved: false }
+}
+
+async fn until(standing: &mut watch::Receiver<Standing>, state: State) -> Standing {
+    standing.wait_for(|standing| standing.state == state).await.unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_is_tried_until_it_publishes_and_stops_in_order() {
+    let relays = relays(3);
+    let (id, mut standing) = relays.push(spec("ws://h/x", Retry::Always)).unwrap();
+    let retrying = until(&mut standing, State::Retrying).await;
+    assert_eq!(retrying.reason.as_deref(), Some("no route"));
+    assert_eq!(until(&mut standing, State::Publishing).await.attempts, 4);
+    assert_eq!(relays.push(spec("ws://h/x", Retry::Always)).unwrap().0, id, "the same is begun once");
+    assert!(relays.stop(id));
+    until(&mut standing, State::Stopped).await;
+    assert!(!relays.stop(id));
+    assert_eq!(relays.list()[0].standing.state.name(), "STOPPED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_and_so_often_mean_that() {
+    for (times, attempts) in [(0, 1), (2, 3)] {
+        let (_, mut standing) = relays(99).push(spec("ws://h/x", Retry::Times(times))).unwrap();
+        let failed = until(&mut standing, State::Failed).await;
+        assert_eq!((failed.attempts, failed.reason.as_deref()), (attempts, Some("no route")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_and_schemes_are_told() {
+    let relays = relays(0);
+    let refused = relays.push(spec("rtmp://h/x", Retry::Always)).map(|(id, _)| id);
+    assert_eq!(refused, Err(Error::Scheme { scheme: "rtmp".into() }));
+    for number in 0..MAX_RELAYS {
+        relays.push(spec(&format!("ws://h/{number}"), Retry::Always)).unwrap();
+    }
+    assert_eq!(relays.push(spec("ws://h/more", Retry::Always)).map(|(id, _)| id), Err(Error::TooMany));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_saved_stays_saved_until_it_is_stopped() {
+    let relays = relays(0);
+    let (id, _) = relays.push(spec("ws://h/a", Retry::Always)).unwrap();
+    let kept = Spec { saved: true, ..spec("ws://h/b", Retry::Times(7)) };
+    relays.push(kept.clone()).unwrap();
+    assert_eq!(relays.saved(), std::slice::from_ref(&kept));
+    relays.push(Spec { saved: true, ..spec("ws://h/a", Retry::Always) }).unwrap();
+    assert_eq!(relays.saved().len(), 2);
+    relays.stop(id);
+    relays.shut_down();
+    assert_eq!(relays.saved(), [kept]);
+}

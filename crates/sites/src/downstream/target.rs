@@ -1,0 +1,59 @@
+//! Pushes that somebody asks for by name and URL: FLV over WebSocket, to ours, to RTCPilot and to the m7s plugin.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use sluicegate_hub::relay::{Progress, Target, TargetError, Transfer};
+use sluicegate_hub::{Hub, StreamName, Viewer};
+use sluicegate_net::tls::ClientTls;
+use sluicegate_net::ws;
+use url::Url;
+
+use super::push::Want;
+use super::streams::Streams;
+use crate::{FlvPort, metrics};
+
+/// How long the source may take for its first frame.
+const FIRST_FRAME: Duration = Duration::from_secs(10);
+/// How long the connection and the server's answer may take, each.
+const CONNECT: Duration = Duration::from_secs(5);
+/// The route on which the m7s plugin takes pushes in its own form.
+const M7S_ROUTE: &str = "/erwscascade/wspush/";
+
+/// The site's streams, pushed to `ws:` and `wss:` URLs.
+pub(super) struct WebSocketTarget {
+    pub(super) streams: Arc<Streams>,
+    pub(super) hub: Hub,
+    pub(super) port: Arc<dyn FlvPort>,
+    pub(super) tls: ClientTls,
+}
+
+impl Target for WebSocketTarget {
+    fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer {
+        let fed = self.streams.get(&stream.to_string());
+        let (hub, port, tls) = (self.hub.clone(), Arc::clone(&self.port), self.tls.clone());
+        Box::pin(async move {
+            // A stream of the site's own is fed while this lives; one that an encoder publishes is there or not.
+            let _want = fed.as_ref().map(|fed| Want::new(&fed.wanted));
+            let stopped = progress.stopped();
+            let opening = async {
+                let url: Url = url.parse()?;
+                let mut subscriber = hub.subscribe(&stream, Viewer::by("relay"));
+                subscriber.ready(FIRST_FRAME).await?;
+                let (websocket, _) = ws::connect(&url, HeaderMap::new(), &[], &tls, CONNECT).await?;
+                Ok::<_, TargetError>((url, subscriber, websocket))
+            };
+            let Some(opened) = stopped.run_until_cancelled(opening).await else { return Ok(()) };
+            let (url, subscriber, websocket) = opened?;
+            metrics::pushed();
+            tracing::info!(%stream, target = %url, "pushing");
+            progress.publishing();
+            if url.path().contains(M7S_ROUTE) {
+                port.push_m7s(subscriber, websocket, stopped).await
+            } else {
+                port.push(subscriber, websocket, stopped).await
+            }
+        })
+    }
+}
