@@ -1,12 +1,14 @@
 // The first page: sites and streams, live; a click plays.
 
 import { show, siteCard, streamCard, updateSite, updateStream } from "/page/list.js";
-import { Player } from "/page/player.js";
+import { Stage } from "/page/stage.js";
 import { headers, remember, token } from "/page/token.js";
 
 const find = (id) => document.getElementById(id);
-const video = find("video");
-let player;
+const stage = new Stage(find("grid"), (message, name) => {
+  find("message").textContent = message && stage.cells.length > 1 ? `${name}: ${message}` : message;
+});
+const video = stage.first.video;
 
 async function get(path) {
   const response = await fetch(path, { headers: headers() });
@@ -23,23 +25,22 @@ find("token-form").addEventListener("submit", (event) => {
 });
 
 function play(name) {
-  player?.stop();
   find("stage").hidden = false;
-  find("playing").textContent = name;
+  find("playing").textContent = stage.cells.length > 1 ? "" : name;
   find("facts").textContent = "";
   video.muted = true;
-  player = new Player(video, (message) => {
-    find("message").textContent = message;
-  });
-  player.play(name);
+  stage.play(name);
   find("stage").scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
 
 find("close").addEventListener("click", () => {
-  player?.stop();
-  player = undefined;
+  stage.stop();
   find("stage").hidden = true;
 });
+
+for (const button of document.querySelectorAll("[data-cells]")) {
+  button.addEventListener("click", () => stage.split(Number(button.dataset.cells)));
+}
 
 find("unmute").addEventListener("click", () => {
   video.muted = !video.muted;
@@ -49,6 +50,7 @@ video.addEventListener("volumechange", () => {
 });
 
 function facts() {
+  const player = stage.first.player;
   if (!player || !video.videoWidth) return;
   const latency = player.latency === undefined ? "" : ` · ${player.latency.toFixed(1)} s behind`;
   find("facts").textContent = `${video.videoWidth}×${video.videoHeight}${latency}`;

@@ -107,7 +107,13 @@ async fn list(State(upstream): State<Arc<Upstream>>, Query(Of { cid }): Query<Of
     }
 }
 
-/// Our own page shows sites, streams and a player.
-async fn page() -> Redirect {
-    Redirect::temporary("/")
+/// Our own page shows sites, streams and one, four or nine players; the plugin's split screens have the number in
+/// their names.
+async fn page(request: Request) -> Redirect {
+    let page = request.uri().path().rsplit('/').next().unwrap_or_default();
+    Redirect::temporary(match page {
+        page if page.contains('4') => "/?split=4",
+        page if page.contains('9') => "/?split=9",
+        _ => "/",
+    })
 }

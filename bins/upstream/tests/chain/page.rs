@@ -38,6 +38,30 @@ async fn a_click_plays_the_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_streams_play_side_by_side() {
+    let Some(chromium) = find(Peer::Chromium) else { return };
+    let upstream = Upstream::start().await;
+    let names = ["a/1", "a/2", "a/3", "a/4"];
+    let streams: Vec<_> = names.iter().map(|name| format!("{name}=file:{}", media::sample().display())).collect();
+    let more: Vec<_> = streams.iter().flat_map(|stream| ["--stream", stream]).collect();
+    let _site = Site::dial(&upstream, &more);
+    api::until_site(&upstream.address, SITE).await;
+    // The plugin's page leads to ours.
+    let page = api::request("GET", &upstream.address, "/erwscascade/ui/split4").await.unwrap();
+    assert!(page.status == 307 && page.head.to_ascii_lowercase().contains("location: /?split=4"), "{}", page.head);
+    let mut browser = Browser::open(&chromium, &upstream.url("http", "/?split=4")).await;
+    browser.until("document.querySelectorAll('#streams button').length === 4").await;
+    browser.value("document.querySelectorAll('#streams button').forEach((button) => button.click())").await;
+    browser
+        .until("[...document.querySelectorAll('.cell video')].filter((v) => v.currentTime > 0.5).length === 4")
+        .await;
+    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");
+    browser.screenshot(&shots.join("split.png")).await;
+    browser.value("document.querySelector('[data-cells=\"1\"]').click()").await;
+    browser.until("document.querySelectorAll('.cell').length === 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_with_tokens_asks_for_one_and_plays() {
     let Some(chromium) = find(Peer::Chromium) else { return };
     let folder = tempfile::tempdir().unwrap();
