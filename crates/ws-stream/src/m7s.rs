@@ -7,7 +7,9 @@
 mod client;
 mod ingest;
 mod parser;
+mod violation;
 
 pub use client::push;
 pub use ingest::ingest;
-pub use parser::{Event, MAX_FRAME_BYTES, Parser, Violation};
+pub use parser::{Event, MAX_FRAME_BYTES, Parser};
+pub use violation::Violation;
