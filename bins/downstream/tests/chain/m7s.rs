@@ -131,6 +131,27 @@ async fn interleaved_writers_cost_the_connection_and_no_more() {
 }
 
 #[tokio::test]
+async fn an_old_and_a_new_upstream_at_once() {
+    let (original, mut seen) = original::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path().display().to_string();
+    let mut ours = Program::start("upstream", &["--listen", "127.0.0.1:0", "--state-dir", &state]);
+    let address = ours.address().await;
+    let more = format!(
+        "[[upstreams]]\nurl = 'ws://{address}'\n[streams.'live/test']\nsource = 'file:{}'\n",
+        media::sample().display()
+    );
+    let (_site, _folder) = site(&original, &more);
+    let known = sluicegate_testbed::api::until_site(&address, "test-c001").await;
+    assert_eq!((&known["protocol"], &known["streams"][0]), (&"native".into(), &"live/test-test-c001".into()));
+    let (_, mut socket) = registered(&mut seen).await;
+    soon("the info", original::said(&mut socket)).await.unwrap();
+    original::ask(&mut socket, 1, "/erwscascade/api/streamlist").await;
+    let (_, list) = answer(&mut socket).await;
+    assert!(list.starts_with('['), "{list}");
+}
+
+#[tokio::test]
 async fn a_token_forbids_the_fall_back() {
     let (upstream, mut seen) = original::start().await;
     let (mut site, _folder) = site(&upstream, "token = 'secret'\n");

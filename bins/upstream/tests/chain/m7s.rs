@@ -124,6 +124,17 @@ async fn a_second_registration_takes_the_place_of_the_first() {
 }
 
 #[tokio::test]
+async fn a_site_that_is_silent_is_gone_within_ten_seconds() {
+    let upstream = Upstream::start().await;
+    // This script answers no pings, as a site whose network is gone.
+    let _site = Original::register(&upstream.address, "", CID).await;
+    api::until_site(&upstream.address, CID).await;
+    let begun = Instant::now();
+    until("the end", || async { api::site(&upstream.address, CID).await.is_null().then_some(()) }).await;
+    assert!(begun.elapsed() <= Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn ffmpeg_plays_what_came_by_the_quirk() {
     let Some(ffmpeg) = find(Peer::Ffmpeg) else { return };
     let upstream = Upstream::start().await;
