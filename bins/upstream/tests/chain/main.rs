@@ -1,5 +1,5 @@
 //! The whole chain through the binaries: a publisher or a site on one side, viewers and browsers on the other.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails, with the reason in the panic")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, with the reason in the panic")]
 
 mod configuration;
 mod crowd;
