@@ -8,7 +8,7 @@ use crate::cargo::{program, root};
 use crate::error::Error;
 
 /// Which layer each package stands in; a package may depend on lower layers only.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 19] = [
     ("media", 0),
     ("flv", 1),
     ("fmp4", 1),
@@ -22,8 +22,10 @@ const LAYERS: [(&str, u8); 17] = [
     ("sites", 3),
     ("api", 3),
     ("m7s", 3),
+    ("p2p", 3),
     ("upstream", 4),
     ("downstream", 4),
+    ("cdn-node", 4),
     ("fuzz", 5),
     ("testbed", 5),
 ];

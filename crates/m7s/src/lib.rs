@@ -1,7 +1,7 @@
 //! The HTTP routes of the m7s plugin `erwscascade`, as faces of our sites, streams and proxy.
 //!
-//! [`upstream`] brings `/erwscascade/httpproxy/…`, `api/clientlist`, `api/streamlist` and `ui/` to the public host;
-//! [`site`] answers `api/streamlist` and the push routes at the site, and sends every other path to one service. Pages and
+//! [`router`] brings `/erwscascade/httpproxy/…`, `api/clientlist`, `api/streamlist` and `ui/` to the public host;
+//! [`SiteRoutes`] answers `api/streamlist` and the push routes at the site, and sends every other path to one service. Pages and
 //! scripts written for the plugin keep working; unlike there, status, fields and body of the site come back as they are.
 //! [`import`] turns the plugin's configuration into ours.
 

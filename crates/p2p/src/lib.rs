@@ -1,0 +1,6 @@
+//! The chunk network: nodes and browsers that hand each other video chunks over WebRTC data channels.
+//!
+//! [`signal`] is the signalling server through which they find each other. It speaks what the existing `videortc` nodes
+//! and `libwebrtc` clients speak; see `docs/protocols/chunk.md`.
+
+pub mod signal;
