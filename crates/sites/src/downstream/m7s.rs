@@ -202,7 +202,8 @@ impl Original {
     }
 
     fn push(&self, fed: Arc<Fed>, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
-        let url = self.url(&format!("/erwscascade/wspush/{}?cid={}", fed.name, self.upstream.site));
+        let mut url = self.url(&format!("/erwscascade/wspush/{}", fed.name));
+        url.set_query(Some(&format!("cid={}", self.upstream.site)));
         let push = Push { url, upstream: self.upstream.clone(), hub: self.hub.clone(), port: Arc::clone(&self.port) };
         let deadline = self.config.connect_deadline;
         async move {
@@ -239,19 +240,10 @@ impl Push {
     async fn once(&self, fed: &Fed, deadline: Duration, stop: &CancellationToken) -> Result<(), PortError> {
         let mut subscriber = self.hub.subscribe(&fed.name, Viewer::by("push"));
         subscriber.ready(FIRST_FRAME).await?;
-        let (websocket, _) =
-            ws::connect(&self.url_with_query(), HeaderMap::new(), &[], &self.upstream.tls, deadline).await?;
+        let (websocket, _) = ws::connect(&self.url, HeaderMap::new(), &[], &self.upstream.tls, deadline).await?;
         metrics::pushed();
         tracing::info!(stream = %fed.name, upstream = %self.upstream.url, "pushing, as the m7s plugin does");
         self.port.push_m7s(subscriber, websocket, stop.clone()).await
-    }
-
-    /// Paths are made without a query; the cid goes where a query belongs.
-    fn url_with_query(&self) -> Url {
-        let mut url = self.url.clone();
-        url.set_path(self.url.path().split("%3F").next().unwrap_or_default());
-        url.set_query(Some(&format!("cid={}", self.upstream.site)));
-        url
     }
 }
 
