@@ -6,10 +6,11 @@
 
 mod client;
 mod ingest;
+mod legacy;
 mod parser;
 mod violation;
 
-pub use client::push;
+pub use client::{push, push_url};
 pub use ingest::ingest;
 pub use parser::{Event, MAX_FRAME_BYTES, Parser};
 pub use violation::Violation;

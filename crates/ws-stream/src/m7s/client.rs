@@ -1,52 +1,90 @@
 //! A push to an original upstream, in the form that it takes and that conforms to RFC 6455: an empty binary message
 //! before each tag. The original drops one frame header, then reads a frame; so the empty one is what it drops.
+//!
+//! Between the empty message and the tag is the one place where the original answers a ping and loses nothing.
 
-use std::time::Duration;
-
-use bytes::{Buf, Bytes};
-use futures_util::{Sink, SinkExt, StreamExt};
-use sluicegate_hub::{Batch, Ended, Format, Reason, Subscriber, TrackSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt, StreamExt};
+use sluicegate_hub::{Batch, Ended, Reason, Subscriber, TrackSet};
+use sluicegate_media::{Kind, Tracks};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
+use self::keep_alive::{KeepAlive, Times};
+use super::legacy;
 use crate::error::ended_code;
-use crate::formats::{Container, Flv};
 use crate::{Error, ingest};
+
+mod keep_alive;
 
 /// How long the tags of one picture may take to be accepted by the connection.
 const SEND_WAIT: Duration = Duration::from_secs(15);
 /// How long a close frame may take to be sent and answered.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
-/// File header and `PreviousTagSize0`.
-const FILE_HEADER_BYTES: usize = 13;
-/// A tag's header and its `PreviousTagSize`.
-const AROUND_TAG_BYTES: usize = 11 + 4;
 
-/// Pushes the stream until it ends, `stop` is cancelled or the server closes. Nothing is pinged: the media is the sign
-/// of life that an original knows.
+/// Where an original at `base` takes the push of `stream`, as site `cid`: `{base}/erwscascade/wspush/A/B?cid=CID`.
+/// `None` when the name has not exactly two segments: the original refuses it.
+#[must_use]
+pub fn push_url(base: &Url, stream: &str, cid: &str) -> Option<Url> {
+    let (app, name) = stream.split_once('/')?;
+    if app.is_empty() || name.is_empty() || name.contains('/') {
+        return None;
+    }
+    let mut url = base.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend(["erwscascade", "wspush", app, name]);
+    url.query_pairs_mut().clear().append_pair("cid", cid);
+    Some(url)
+}
+
+/// Pushes the stream until it ends, `stop` is cancelled or the server closes. The socket is pinged every 5 s where the
+/// original bears it, and given up when a server that has answered before is silent for 15 s.
+///
+/// An original knows legacy FLV only: pictures of H.264 and H.265 (`CodecID` 12), sound of AAC and G.711. Other sound is
+/// left out beside pictures.
 ///
 /// # Errors
-/// As [`client::push`](crate::client::push).
+/// As [`client::push`](crate::client::push); [`Error::Codec`] for a stream of other codecs, [`Error::Silent`] when the
+/// server answers no more.
 pub async fn push<S>(
-    mut subscriber: Subscriber,
+    subscriber: Subscriber,
     websocket: WebSocketStream<S>,
     stop: CancellationToken,
 ) -> Result<Reason, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    run(subscriber, websocket, stop, Times::default()).await
+}
+
+async fn run<S>(
+    mut subscriber: Subscriber,
+    websocket: WebSocketStream<S>,
+    stop: CancellationToken,
+    times: Times,
+) -> Result<Reason, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (mut sink, mut stream) = websocket.split();
-    let mut told: Option<Arc<TrackSet>> = None;
+    let mut tags = Tags::default();
+    let mut keep_alive = KeepAlive::new(times, Instant::now());
     let done = loop {
         let batch = tokio::select! {
             batch = subscriber.next() => batch,
             message = stream.next() => match message {
                 Some(Ok(Message::Close(frame))) => return Error::from_close(frame.as_ref()).map_or(Ok(Reason::Finished), Err),
                 None => return Ok(Reason::Finished),
+                Some(Ok(Message::Pong(_))) => {
+                    keep_alive.handle_pong();
+                    continue;
+                }
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => return Err(error.into()),
             },
@@ -56,11 +94,14 @@ where
             Ok(batch) => batch,
             Err(Ended { reason }) => break Ok(reason),
         };
-        if let Err(error) = Container::Flv.carries(&batch.tracks) {
-            break Err(error);
+        if let Some(after) = keep_alive.silence(Instant::now()) {
+            break Err(Error::Silent { after });
         }
-        let messages = messages(&batch, &mut told);
-        subscriber.sent(messages.iter().map(Bytes::len).sum());
+        let messages = match tags.messages(&batch, &mut keep_alive, Instant::now()) {
+            Ok(messages) => messages,
+            Err(error) => break Err(error),
+        };
+        subscriber.sent(messages.iter().map(Message::len).sum());
         let sending = tokio::time::timeout(SEND_WAIT, send(&mut sink, messages)).await;
         sending.map_err(|_| Error::Stalled { after: SEND_WAIT })??;
     };
@@ -79,43 +120,64 @@ where
     done
 }
 
-async fn send<S>(sink: &mut S, messages: Vec<Bytes>) -> Result<(), Error>
+async fn send<S>(sink: &mut S, messages: Vec<Message>) -> Result<(), Error>
 where
     S: Sink<Message, Error = tokio_tungstenite::tungstenite::Error> + Unpin,
 {
     for message in messages {
-        sink.feed(Message::Binary(message)).await?;
+        sink.feed(message).await?;
     }
     Ok(sink.flush().await?)
 }
 
-/// The messages of a batch: the file header and the metadata at the beginning, then an empty one before each tag.
-fn messages(batch: &Batch, told: &mut Option<Arc<TrackSet>>) -> Vec<Bytes> {
-    let mut messages = Vec::new();
-    let known = told.as_ref().is_some_and(|known| Arc::ptr_eq(known, &batch.tracks));
-    if !known {
-        let first = told.is_none();
-        let mut head = Flv.head(&batch.tracks, first, batch.start());
-        if first {
-            messages.push(head.split_to(FILE_HEADER_BYTES.min(head.len())));
-            messages.extend(next_tag(&mut head));
+/// Makes messages of batches; knows which tracks the upstream has been told of.
+#[derive(Debug, Default)]
+struct Tags {
+    set: Option<Arc<TrackSet>>,
+    told: Option<Tracks>,
+}
+
+impl Tags {
+    /// The messages of a batch: at the beginning the file header and the metadata, then a pair for each tag, those of
+    /// decoder configurations that have changed first.
+    fn messages(&mut self, batch: &Batch, keep_alive: &mut KeepAlive, now: Instant) -> Result<Vec<Message>, Error> {
+        let mut messages = Vec::new();
+        let known = self.set.as_ref().is_some_and(|set| Arc::ptr_eq(set, &batch.tracks));
+        if !known {
+            let tracks = legacy::carried(&batch.tracks).inspect_err(
+                |_| tracing::warn!(tracks = ?codecs(&batch.tracks), "an original m7s knows no enhanced FLV, which this stream needs"),
+            )?;
+            if tracks.len() < batch.tracks.iter().filter(|track| track.kind() != Kind::Data).count() {
+                tracing::info!(tracks = ?codecs(&batch.tracks), "tracks that an original m7s cannot read are left out");
+            }
+            let at = batch.start();
+            if self.told.is_none() {
+                messages.extend(legacy::beginning(&tracks, at).map(Message::Binary));
+            }
+            let told = self.told.take().unwrap_or_default();
+            let changed = tracks.iter().filter(|track| told.get(track.id) != Some(*track));
+            pairs(changed.filter_map(|track| legacy::configuration(track, at)), keep_alive, now, &mut messages);
+            (self.set, self.told) = (Some(Arc::clone(&batch.tracks)), Some(tracks));
         }
-        behind_empty(head, &mut messages);
-        *told = Some(Arc::clone(&batch.tracks));
-    }
-    behind_empty(Flv.body(batch), &mut messages);
-    messages
-}
-
-fn behind_empty(mut tags: Bytes, messages: &mut Vec<Bytes>) {
-    while let Some(tag) = next_tag(&mut tags) {
-        messages.extend([Bytes::new(), tag]);
+        pairs(batch.frames.iter().filter_map(legacy::tag), keep_alive, now, &mut messages);
+        Ok(messages)
     }
 }
 
-/// Cuts the first tag off.
-fn next_tag(tags: &mut Bytes) -> Option<Bytes> {
-    let [_, a, b, c, ..] = tags.chunk() else { return None };
-    let size = usize::try_from(u32::from_be_bytes([0, *a, *b, *c])).unwrap_or(usize::MAX);
-    Some(tags.split_to(size.saturating_add(AROUND_TAG_BYTES).min(tags.len())))
+/// Each tag behind an empty message, and a ping between the two when one is due.
+fn pairs(tags: impl Iterator<Item = Bytes>, keep_alive: &mut KeepAlive, now: Instant, messages: &mut Vec<Message>) {
+    for tag in tags {
+        messages.push(Message::Binary(Bytes::new()));
+        if keep_alive.ping(now) {
+            messages.push(Message::Ping(Bytes::new()));
+        }
+        messages.push(Message::Binary(tag));
+    }
 }
+
+fn codecs(tracks: &Tracks) -> Vec<String> {
+    tracks.iter().map(|track| track.codec.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests;
