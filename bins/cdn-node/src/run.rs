@@ -52,6 +52,9 @@ pub(crate) async fn signal(config: &Config, mut signals: Signals) -> Result<(), 
     tracing::info!(sockets, rooms, "draining");
     shutdown.begin();
     serving.await.map_err(|error| Failure::work("serving", error))?;
+    if !shutdown.drained(DRAIN).await {
+        tracing::warn!("sockets were cut after the drain time");
+    }
     tracing::info!("ended");
     Ok(())
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sluicegate_testbed::program::Program;
 use sluicegate_testbed::{api, soon, until};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -136,27 +137,41 @@ async fn tokens_limits_and_bad_paths() {
     until("the metrics", counted).await;
 }
 
+/// Reads on a task of its own, so that pings are answered whatever the test waits for; gives events, then the close code.
+fn listen(peer: Peer) -> mpsc::Receiver<Result<Value, Option<u16>>> {
+    let (tell, heard) = mpsc::channel(16);
+    tokio::spawn(async move {
+        let mut websocket = peer.0;
+        loop {
+            let message = websocket.next().await;
+            let told = match message {
+                Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(frame))) => Err(frame.map(|frame| frame.code.into())),
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => return,
+            };
+            tell.send(told).await.unwrap();
+        }
+    });
+    heard
+}
+
 #[tokio::test]
 async fn a_socket_without_pongs_is_dropped_and_the_end_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("signal.toml");
-    std::fs::write(&path, "[limits]\nping = '200ms'\n").unwrap();
+    std::fs::write(&path, "[limits]\nping = '1s'\n").unwrap();
     let (mut server, address) = start(&["--config", path.to_str().unwrap()]).await;
     let mut well = peer(&address, A).await;
     well.hears().await;
     well.says(Message::text("{\"event\":\"hello\"}")).await;
+    let mut well = listen(well);
     // Its socket is open, but nobody reads it, so its pings stay unanswered.
     let _silent = peer(&address, B).await;
-    assert_eq!(well.hears().await, json!({"event": "online", "id": B}));
-    let offline = async {
-        loop {
-            if let Message::Text(text) = well.raw().await {
-                return serde_json::from_str::<Value>(&text).unwrap();
-            }
-        }
-    };
-    assert_eq!(soon("offline", offline).await, json!({"event": "offline", "id": B}));
+    for event in ["online", "offline"] {
+        assert_eq!(soon(event, well.recv()).await, Some(Ok(json!({"event": event, "id": B}))));
+    }
     server.signal("TERM").await;
-    assert_eq!(well.end().await, Some(1001));
+    assert_eq!(soon("the end", well.recv()).await, Some(Err(Some(1001))));
     assert_eq!(server.ended().await, Some(0));
 }

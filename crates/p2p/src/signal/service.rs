@@ -126,6 +126,8 @@ impl Inner {
     }
 
     async fn serve(&self, target: Target, accepted: Accepted) {
+        // The program ends when its sockets are told.
+        let _guard = self.shutdown.guard();
         let mut websocket = match tokio::time::timeout(UPGRADE, accepted.websocket()).await {
             Ok(Ok(websocket)) => websocket,
             Ok(Err(error)) => return tracing::debug!(%error, "a peer left during its upgrade"),
