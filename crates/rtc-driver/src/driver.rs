@@ -1,0 +1,121 @@
+//! The task that owns the sockets and the endpoint.
+
+mod task;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::endpoint::Counters;
+use crate::socket::{Socket, announced};
+use crate::{ChannelId, ChannelOptions, Config, Connection, Endpoint, Error, Message, SessionId};
+
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What handles ask of the task.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Offer(Vec<(String, ChannelOptions)>, Reply<(Connection, String)>),
+    Answer(String, Reply<(Connection, String)>),
+    Session(SessionId, Request),
+    Count(oneshot::Sender<Counters>),
+    Stop(Option<oneshot::Sender<()>>),
+}
+
+/// What a handle asks of one session.
+#[derive(Debug)]
+pub(crate) enum Request {
+    AcceptAnswer(String, Reply<()>),
+    AcceptOffer(String, Reply<String>),
+    RenewOffer(bool, Reply<String>),
+    AddCandidate(String, Reply<()>),
+    OpenChannel(String, ChannelOptions, Reply<ChannelId>),
+    CloseChannel(ChannelId),
+    Send(ChannelId, Message, Reply<()>),
+    Resume,
+    Close,
+}
+
+/// All WebRTC sessions of a process, on one UDP port. Dropping it ends them.
+#[derive(Debug)]
+pub struct Driver {
+    commands: mpsc::UnboundedSender<Command>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Driver {
+    /// Binds the sockets and starts the task, within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Config`], or [`Error::Listen`] where the host does not give the address.
+    pub fn bind(config: Config) -> Result<Self, Error> {
+        config.validate()?;
+        let mut sockets: Vec<Socket> = Vec::new();
+        for mut address in config.listen.iter().copied() {
+            if address.port() == 0 {
+                // Both families share the port that the host chose for the first.
+                address.set_port(sockets.first().map_or(0, |first| first.local.port()));
+            }
+            sockets.push(Socket::bind(address, config.socket_buffer)?);
+        }
+        let announced: Vec<_> = sockets.iter().map(|socket| announced(socket.local, &config.public_ips)).collect();
+        let addresses = announced.iter().flatten().copied().collect();
+        let config = Arc::new(config);
+        let endpoint = Endpoint::new(Instant::now(), Arc::clone(&config), announced)?;
+        let (commands, inbox) = mpsc::unbounded_channel();
+        tokio::spawn(task::Task::new(config, endpoint, sockets, inbox, commands.downgrade()).run());
+        Ok(Self { commands, addresses })
+    }
+
+    /// The announced addresses.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(make(reply)).map_err(|_| Error::Stopped)?;
+        answer.await.map_err(|_| Error::Stopped)
+    }
+
+    /// Makes a session with the given channels, and the offer for its peer.
+    ///
+    /// # Errors
+    /// [`Error::TooManySessions`], [`Error::TooManyChannels`], [`Error::Refused`], [`Error::Stopped`].
+    pub async fn offer(&self, channels: Vec<(String, ChannelOptions)>) -> Result<(Connection, String), Error> {
+        self.ask(|reply| Command::Offer(channels, reply)).await?
+    }
+
+    /// Makes a session from a peer's offer, and the answer.
+    ///
+    /// # Errors
+    /// [`Error::TooManySessions`], [`Error::DescriptionTooLong`], [`Error::TooManyCandidates`], [`Error::Refused`],
+    /// [`Error::Stopped`].
+    pub async fn answer(&self, offer: impl Into<String>) -> Result<(Connection, String), Error> {
+        let offer = offer.into();
+        self.ask(|reply| Command::Answer(offer, reply)).await?
+    }
+
+    /// What was counted so far.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn counters(&self) -> Result<Counters, Error> {
+        self.ask(Command::Count).await
+    }
+
+    /// Ends all sessions, tells their peers, and waits until that is sent and the port is free.
+    pub async fn shutdown(self) {
+        // A task that has stopped leaves nothing to wait for.
+        let _ = self.ask(|done| Command::Stop(Some(done))).await;
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.commands.send(Command::Stop(None));
+    }
+}

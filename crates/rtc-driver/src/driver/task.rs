@@ -1,0 +1,264 @@
+//! One loop: commands, datagrams and deadlines in; then each session that something happened to runs once, and what
+//! came of it goes out.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::{Command, Reply, Request};
+use crate::connection::{MAX_NEWS, Shared};
+use crate::endpoint::{Counters, Datagram};
+use crate::metrics;
+use crate::socket::{Outbox, Socket};
+use crate::{CloseReason, Config, Connection, Endpoint, Error, Event, SessionId, State};
+
+/// Commands taken in one turn of the loop, so that datagrams and deadlines are not kept waiting.
+const MAX_COMMANDS: usize = 256;
+
+/// Where a session's events go.
+struct Owner {
+    events: mpsc::UnboundedSender<Event>,
+    shared: Arc<Shared>,
+    /// Bytes of messages for which room was taken and not given back.
+    accepted: usize,
+}
+
+/// The driver's task.
+pub(super) struct Task {
+    config: Arc<Config>,
+    endpoint: Endpoint,
+    sockets: Vec<Socket>,
+    inbox: mpsc::UnboundedReceiver<Command>,
+    /// For new handles; weak, so that the task ends when all handles are gone.
+    commands: mpsc::WeakUnboundedSender<Command>,
+    owners: HashMap<SessionId, Owner>,
+    outbox: Outbox,
+    arrived: Vec<Datagram>,
+    shown: Counters,
+}
+
+impl Task {
+    pub(super) fn new(
+        config: Arc<Config>,
+        endpoint: Endpoint,
+        sockets: Vec<Socket>,
+        inbox: mpsc::UnboundedReceiver<Command>,
+        commands: mpsc::WeakUnboundedSender<Command>,
+    ) -> Self {
+        let outbox = Outbox::new(config.backlog);
+        let shown = Counters::default();
+        let (owners, arrived) = (HashMap::new(), Vec::new());
+        Self { config, endpoint, sockets, inbox, commands, owners, outbox, arrived, shown }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.turn().await {
+                None => {}
+                Some(done) => {
+                    self.close_all();
+                    drop(self);
+                    if let Some(done) = done {
+                        // Nobody may wait any more.
+                        let _ = done.send(());
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits for something to do and does it. `Some` is the wish to stop.
+    async fn turn(&mut self) -> Option<Option<tokio::sync::oneshot::Sender<()>>> {
+        let deadline = self.endpoint.poll_timeout();
+        let sleep = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let blocked = self.outbox.blocked_on();
+        let mut command = None;
+        tokio::select! {
+            taken = self.inbox.recv(), if blocked.is_none() => command = Some(taken.unwrap_or(Command::Stop(None))),
+            () = exchange(&mut self.sockets, blocked, &mut self.arrived) => {}
+            () = sleep => {}
+        }
+        let now = Instant::now();
+        for _ in 0..MAX_COMMANDS {
+            match command.take() {
+                None => break,
+                Some(Command::Stop(done)) => return Some(done),
+                Some(other) => self.handle(now, other),
+            }
+            command = self.inbox.try_recv().ok();
+        }
+        if let Some(left) = command {
+            match left {
+                Command::Stop(done) => return Some(done),
+                other => self.handle(now, other),
+            }
+        }
+        for datagram in std::mem::take(&mut self.arrived) {
+            self.endpoint.handle_datagram(now, datagram);
+        }
+        self.endpoint.handle_timeout(now);
+        self.settle(now);
+        None
+    }
+
+    /// Runs the touched sessions and carries out what they want.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            let ran = self.endpoint.flush(now);
+            for id in &ran {
+                self.release_room(*id);
+            }
+            while let Some((id, event)) = self.endpoint.poll_event() {
+                self.deliver(now, id, event);
+            }
+            for id in &ran {
+                if let Some(owner) = self.owners.get(id)
+                    && owner.shared.pause()
+                {
+                    self.endpoint.set_reading(*id, false);
+                }
+            }
+            if ran.is_empty() {
+                break;
+            }
+        }
+        let mut lost = 0;
+        while let Some(outgoing) = self.endpoint.poll_transmit() {
+            lost += u64::from(!self.outbox.push(outgoing));
+        }
+        if lost > 0 {
+            metrics::lost(lost);
+        }
+        self.outbox.flush(&self.sockets);
+        let counters = self.endpoint.counters();
+        if (counters.strays, counters.panics) != (self.shown.strays, self.shown.panics) {
+            self.shown = counters;
+            metrics::endpoint(counters);
+        }
+    }
+
+    fn release_room(&mut self, id: SessionId) {
+        if let Some(owner) = self.owners.get_mut(&id) {
+            let buffered = self.endpoint.buffered(id);
+            owner.shared.room.add_permits(owner.accepted.saturating_sub(buffered));
+            owner.accepted = owner.accepted.min(buffered);
+        }
+    }
+
+    fn deliver(&mut self, now: Instant, id: SessionId, event: Event) {
+        let Some(owner) = self.owners.get(&id) else { return };
+        let closed = match &event {
+            Event::State(State::Closed(reason)) => Some(*reason),
+            _ => None,
+        };
+        let waiting = owner.shared.enqueued(&event);
+        // An owner that is gone has asked for the session's end.
+        let _ = owner.events.send(event);
+        if let Some(reason) = closed {
+            owner.shared.room.close();
+            self.owners.remove(&id);
+            metrics::session_ended(reason.name());
+            tracing::debug!(session = %id, reason = reason.name(), "session ended");
+        } else if waiting > MAX_NEWS {
+            self.endpoint.end(now, id, CloseReason::Overrun);
+        }
+    }
+
+    fn handle(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Offer(channels, reply) => {
+                let channels: Vec<_> =
+                    channels.iter().map(|(label, options)| (label.as_str(), options.clone())).collect();
+                let made = self.endpoint.offer(now, &channels);
+                self.connect(made, reply);
+            }
+            Command::Answer(offer, reply) => {
+                let made = self.endpoint.answer(now, &offer);
+                self.connect(made, reply);
+            }
+            Command::Session(id, request) => self.request(now, id, request),
+            Command::Count(reply) => answer(reply, self.endpoint.counters()),
+            Command::Stop(_) => {}
+        }
+    }
+
+    fn connect(&mut self, made: Result<(SessionId, String), Error>, reply: Reply<(Connection, String)>) {
+        let connected = made.and_then(|(id, description)| {
+            let commands = self.commands.upgrade().ok_or(Error::Stopped)?;
+            let shared = Arc::new(Shared::new(Arc::clone(&self.config)));
+            let (events, receiver) = mpsc::unbounded_channel();
+            self.owners.insert(id, Owner { events, shared: Arc::clone(&shared), accepted: 0 });
+            metrics::session_began();
+            tracing::debug!(session = %id, "session began");
+            Ok((Connection::new(id, commands, shared, receiver), description))
+        });
+        answer(reply, connected);
+    }
+
+    fn request(&mut self, now: Instant, id: SessionId, request: Request) {
+        let endpoint = &mut self.endpoint;
+        match request {
+            Request::AcceptAnswer(sdp, reply) => answer(reply, endpoint.accept_answer(now, id, &sdp)),
+            Request::AcceptOffer(sdp, reply) => answer(reply, endpoint.accept_offer(now, id, &sdp)),
+            Request::RenewOffer(restart, reply) => answer(reply, endpoint.renew_offer(now, id, restart)),
+            Request::AddCandidate(candidate, reply) => answer(reply, endpoint.add_candidate(now, id, &candidate)),
+            Request::OpenChannel(label, options, reply) => {
+                answer(reply, endpoint.open_channel(now, id, &label, &options));
+            }
+            Request::CloseChannel(channel) => endpoint.close_channel(now, id, channel),
+            Request::Send(channel, message, reply) => {
+                // The handle has taken room for it; a refused message gives it back when the session has run.
+                if let Some(owner) = self.owners.get_mut(&id) {
+                    owner.accepted += message.len();
+                }
+                answer(reply, endpoint.send(now, id, channel, message));
+            }
+            Request::Resume => endpoint.set_reading(id, true),
+            Request::Close => endpoint.close(now, id),
+        }
+    }
+
+    fn close_all(&mut self) {
+        let now = Instant::now();
+        for id in self.owners.keys().copied().collect::<Vec<_>>() {
+            self.endpoint.close(now, id);
+        }
+        self.settle(now);
+    }
+}
+
+/// Replies to a caller, who may have gone.
+fn answer<T>(reply: tokio::sync::oneshot::Sender<T>, value: T) {
+    let _ = reply.send(value);
+}
+
+/// Waits until datagrams have come, or the socket that is full takes more.
+async fn exchange(sockets: &mut [Socket], blocked: Option<usize>, into: &mut Vec<Datagram>) {
+    poll_fn(|context| {
+        let mut ready = false;
+        for (index, socket) in sockets.iter_mut().enumerate() {
+            match socket.poll_receive(context, index, into) {
+                Poll::Ready(Err(error)) => {
+                    // The host reports what became of earlier sends this way; the socket itself goes on.
+                    tracing::debug!(%error, "receiving failed");
+                    ready = true;
+                }
+                Poll::Ready(Ok(())) => ready = true,
+                Poll::Pending => {}
+            }
+            ready |= blocked == Some(index) && socket.poll_writable(context).is_ready();
+        }
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

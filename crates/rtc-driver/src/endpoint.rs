@@ -1,0 +1,377 @@
+//! All sessions of one driver, without sockets and clock.
+//!
+//! *Commands* make and end sessions and speak to one of them. *Input*: [`Endpoint::handle_datagram`] and
+//! [`Endpoint::handle_timeout`] note what happened; [`Endpoint::flush`] then runs each session that something happened
+//! to, once, however many datagrams came for it. *Output*, after a flush: [`Endpoint::poll_transmit`],
+//! [`Endpoint::poll_event`], [`Endpoint::poll_timeout`].
+
+mod route;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::mapping::Mapping;
+use crate::stack::Stack;
+use crate::table::Table;
+use crate::timers::Timers;
+use crate::{ChannelId, ChannelOptions, CloseReason, Config, Error, Event, Message, Session, SessionId, State};
+
+/// A deadline that a session repeats although it was just run is put off by so much, so that no session spins.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+
+/// A datagram that arrived.
+#[derive(Debug)]
+pub struct Datagram {
+    /// The socket, by its place in `Endpoint::new`.
+    pub socket: usize,
+    /// The address it was sent to, where the host tells.
+    pub to: Option<IpAddr>,
+    /// Where it came from.
+    pub from: SocketAddr,
+    /// Its bytes.
+    pub data: BytesMut,
+}
+
+/// A datagram to send.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The socket, by its place in `Endpoint::new`.
+    pub socket: usize,
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// Its bytes.
+    pub data: BytesMut,
+}
+
+/// What an endpoint has counted since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Sessions made.
+    pub sessions: u64,
+    /// Datagrams that belonged to no session.
+    pub strays: u64,
+    /// Sessions dropped because the stack panicked on what a peer sent.
+    pub panics: u64,
+    /// Times that a session was run.
+    pub runs: u64,
+}
+
+struct Entry {
+    session: Box<dyn Session>,
+    /// The deadline that stands in the timers.
+    armed: Option<Instant>,
+    /// Waits for the next flush.
+    dirty: bool,
+    /// Whether the owner takes messages.
+    reading: bool,
+}
+
+/// All sessions of one driver.
+pub struct Endpoint {
+    config: Arc<Config>,
+    stack: Stack,
+    /// The announced addresses of each socket.
+    sockets: Vec<Vec<SocketAddr>>,
+    mapping: Option<Mapping>,
+    mapped: Option<(SocketAddr, SocketAddr)>,
+    sessions: HashMap<SessionId, Entry>,
+    last_id: u64,
+    table: Table,
+    timers: Timers,
+    dirty: Vec<SessionId>,
+    outgoing: VecDeque<Outgoing>,
+    events: VecDeque<(SessionId, Event)>,
+    counters: Counters,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Endpoint").field("sessions", &self.sessions.len()).finish_non_exhaustive()
+    }
+}
+
+/// Runs a session's code. What a peer sent may make the stack panic; that ends this session only.
+fn guarded<T>(session: &mut dyn Session, run: impl FnOnce(&mut dyn Session) -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(|| run(session))).ok()
+}
+
+impl Endpoint {
+    /// An endpoint on sockets that are announced as the given addresses, one list per socket.
+    ///
+    /// # Errors
+    /// [`Error::Config`], or [`Error::Refused`] where no certificate can be made.
+    pub fn new(now: Instant, config: Arc<Config>, sockets: Vec<Vec<SocketAddr>>) -> Result<Self, Error> {
+        config.validate()?;
+        let mapping = config.stun_server.and_then(|server| {
+            let asks =
+                |announced: &Vec<SocketAddr>| announced.first().is_some_and(|own| own.is_ipv4() == server.is_ipv4());
+            let socket = sockets.iter().position(asks)?;
+            Some(Mapping::new(now, server, socket, *sockets.get(socket)?.first()?))
+        });
+        Ok(Self {
+            mapping,
+            stack: Stack::new(Arc::clone(&config))?,
+            config,
+            sockets,
+            mapped: None,
+            sessions: HashMap::new(),
+            last_id: 0,
+            table: Table::default(),
+            timers: Timers::default(),
+            dirty: Vec::new(),
+            outgoing: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Sessions that live.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether no session lives.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Makes a session with the given channels and the offer for its peer.
+    ///
+    /// # Errors
+    /// [`Error::TooManySessions`], or what the session itself refuses; no session is left then.
+    pub fn offer(&mut self, now: Instant, channels: &[(&str, ChannelOptions)]) -> Result<(SessionId, String), Error> {
+        let mut session = self.make(now)?;
+        for (label, options) in channels {
+            session.open_channel(now, label, options)?;
+        }
+        let offer = session.create_offer(now, false)?;
+        Ok((self.enter(now, session), offer))
+    }
+
+    /// Makes a session from a peer's offer, and the answer.
+    ///
+    /// # Errors
+    /// [`Error::TooManySessions`], or what the session itself refuses; no session is left then.
+    pub fn answer(&mut self, now: Instant, offer: &str) -> Result<(SessionId, String), Error> {
+        let mut session = self.make(now)?;
+        let answer = guarded(session.as_mut(), |session| session.handle_offer(now, offer));
+        let answer = self.survived(answer, "the offer")??;
+        Ok((self.enter(now, session), answer))
+    }
+
+    /// Takes the answer to our offer.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] where there is no such session, or what the session refuses; it goes on then.
+    pub fn accept_answer(&mut self, now: Instant, id: SessionId, answer: &str) -> Result<(), Error> {
+        self.command(now, id, |session| session.handle_answer(now, answer))
+    }
+
+    /// Takes a later offer of the peer, for example its ICE restart, and returns the answer.
+    ///
+    /// # Errors
+    /// As [`accept_answer`](Self::accept_answer).
+    pub fn accept_offer(&mut self, now: Instant, id: SessionId, offer: &str) -> Result<String, Error> {
+        self.command(now, id, |session| session.handle_offer(now, offer))
+    }
+
+    /// Makes a later offer, with an ICE restart where `restart` is set.
+    ///
+    /// # Errors
+    /// As [`accept_answer`](Self::accept_answer).
+    pub fn renew_offer(&mut self, now: Instant, id: SessionId, restart: bool) -> Result<String, Error> {
+        self.command(now, id, |session| session.create_offer(now, restart))
+    }
+
+    /// Takes a trickled candidate.
+    ///
+    /// # Errors
+    /// As [`accept_answer`](Self::accept_answer).
+    pub fn add_candidate(&mut self, now: Instant, id: SessionId, candidate: &str) -> Result<(), Error> {
+        self.command(now, id, |session| session.add_remote_candidate(now, candidate))
+    }
+
+    /// Asks for a data channel.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or what the session refuses.
+    pub fn open_channel(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        label: &str,
+        options: &ChannelOptions,
+    ) -> Result<ChannelId, Error> {
+        self.command(now, id, |session| session.open_channel(now, label, options))
+    }
+
+    /// Closes a data channel.
+    pub fn close_channel(&mut self, now: Instant, id: SessionId, channel: ChannelId) {
+        // A session that is gone has no channels.
+        let _ = self.command(now, id, |session| {
+            session.close_channel(now, channel);
+            Ok(())
+        });
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or what the session refuses: [`Error::Full`] where its send buffer has no room.
+    pub fn send(&mut self, now: Instant, id: SessionId, channel: ChannelId, message: Message) -> Result<(), Error> {
+        self.command(now, id, |session| session.send(now, channel, message))
+    }
+
+    /// Bytes of messages accepted by a session and not acknowledged by its peer.
+    pub fn buffered(&mut self, id: SessionId) -> usize {
+        self.sessions.get_mut(&id).map_or(0, |entry| entry.session.buffered())
+    }
+
+    /// Whether a session's messages are to come out. While they are not, its peer's window closes.
+    pub fn set_reading(&mut self, id: SessionId, reading: bool) {
+        if let Some(entry) = self.sessions.get_mut(&id)
+            && entry.reading != reading
+        {
+            entry.reading = reading;
+            self.touch(id);
+        }
+    }
+
+    /// Ends a session; the peer is told.
+    pub fn close(&mut self, now: Instant, id: SessionId) {
+        let _ = self.command(now, id, |session| {
+            session.close(now);
+            Ok(())
+        });
+    }
+
+    /// Runs what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(mapping) = &mut self.mapping
+            && let Some(query) = mapping.handle_timeout(now)
+        {
+            let data = BytesMut::from(&query[..]);
+            self.outgoing.push_back(Outgoing { socket: mapping.socket, to: mapping.server, data });
+        }
+        while let Some(id) = self.timers.take_due(now) {
+            if let Some(entry) = self.sessions.get_mut(&id) {
+                entry.armed = None;
+            }
+            let _ = self.command(now, id, |session| {
+                session.handle_timeout(now);
+                Ok(())
+            });
+        }
+    }
+
+    /// Runs each session that something happened to, and tells which.
+    pub fn flush(&mut self, now: Instant) -> Vec<SessionId> {
+        let touched = std::mem::take(&mut self.dirty);
+        for id in &touched {
+            self.run(now, *id);
+        }
+        touched
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let mapping = self.mapping.as_ref().map(Mapping::poll_timeout);
+        [self.timers.next(), mapping].into_iter().flatten().min()
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Outgoing> {
+        self.outgoing.pop_front()
+    }
+
+    /// The next event of any session.
+    pub fn poll_event(&mut self) -> Option<(SessionId, Event)> {
+        self.events.pop_front()
+    }
+
+    fn make(&mut self, now: Instant) -> Result<Box<dyn Session>, Error> {
+        let limit = self.config.max_sessions;
+        if self.sessions.len() >= limit {
+            return Err(Error::TooManySessions { limit });
+        }
+        let locals: Vec<SocketAddr> = self.sockets.iter().flatten().copied().collect();
+        let mut session = self.stack.session(now, &locals)?;
+        if let Some((base, mapped)) = self.mapped {
+            session.add_mapped_address(now, base, mapped)?;
+        }
+        Ok(Box::new(session))
+    }
+
+    fn enter(&mut self, now: Instant, session: Box<dyn Session>) -> SessionId {
+        self.last_id += 1;
+        let id = SessionId(self.last_id);
+        self.table.set_fragment(now, id, session.fragment());
+        self.sessions.insert(id, Entry { session, armed: None, dirty: false, reading: true });
+        self.counters.sessions += 1;
+        self.touch(id);
+        id
+    }
+
+    fn touch(&mut self, id: SessionId) {
+        if let Some(entry) = self.sessions.get_mut(&id)
+            && !entry.dirty
+        {
+            entry.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    fn survived<T>(&mut self, outcome: Option<T>, what: &'static str) -> Result<T, Error> {
+        outcome.ok_or_else(|| {
+            self.counters.panics += 1;
+            Error::Refused { what, said: "the stack failed on it".to_owned() }
+        })
+    }
+
+    /// Speaks to one session, which then waits for the next flush.
+    fn command<T>(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        run: impl FnOnce(&mut dyn Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let entry = self.sessions.get_mut(&id).ok_or(Error::Closed)?;
+        let Some(outcome) = guarded(entry.session.as_mut(), run) else {
+            self.fail(id);
+            return Err(Error::Closed);
+        };
+        // An ICE restart brings a new fragment.
+        self.table.set_fragment(now, id, entry.session.fragment());
+        self.touch(id);
+        outcome
+    }
+
+    /// The stack panicked: its state is not to be trusted, so that nothing more is asked of it.
+    fn fail(&mut self, id: SessionId) {
+        self.counters.panics += 1;
+        self.drop_session(id);
+        self.events.push_back((id, Event::State(State::Closed(CloseReason::Fault))));
+    }
+
+    fn drop_session(&mut self, id: SessionId) {
+        if let Some(mut entry) = self.sessions.remove(&id) {
+            self.timers.rearm(id, &mut entry.armed, None);
+        }
+        self.table.remove(id);
+    }
+}

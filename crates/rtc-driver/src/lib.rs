@@ -1,0 +1,31 @@
+//! WebRTC sessions on one UDP port.
+//!
+//! [`Driver`] owns the sockets and hands out a [`Connection`] per session: an offer or an answer in, the counterpart out,
+//! then data channels and RTP packets. Below it lies [`Endpoint`], which takes datagrams and an instant, and returns
+//! datagrams, events and the next deadline: it knows no socket and no clock, and tests run it on virtual time.
+//! [`Session`] is what the endpoint asks of a WebRTC stack; `stack` answers it with the `rtc` crate, whose types stay
+//! inside. `docs/protocols/webrtc.md` lists the stack's traps and where each is closed.
+
+pub mod endpoint;
+pub mod session;
+
+mod config;
+mod connection;
+mod driver;
+mod error;
+mod event;
+mod mapping;
+mod metrics;
+mod socket;
+mod stack;
+mod table;
+mod timers;
+mod wire;
+
+pub use config::Config;
+pub use connection::{Connection, Handle};
+pub use driver::Driver;
+pub use endpoint::Endpoint;
+pub use error::Error;
+pub use event::{ChannelId, ChannelOptions, CloseReason, Event, Message, Reliability, SessionId, State};
+pub use session::Session;

@@ -1,0 +1,29 @@
+//! The driver's counters, for any recorder of the `metrics` facade.
+
+use metrics::{counter, gauge};
+
+use crate::endpoint::Counters;
+
+/// A session began. Moves `sluicegate_rtc_driver_sessions_total` and the gauge `sluicegate_rtc_driver_sessions`.
+pub(crate) fn session_began() {
+    counter!("sluicegate_rtc_driver_sessions_total").increment(1);
+    gauge!("sluicegate_rtc_driver_sessions").increment(1.0);
+}
+
+/// A session ended. Moves `sluicegate_rtc_driver_closed_total` by reason and the gauge `sluicegate_rtc_driver_sessions`.
+pub(crate) fn session_ended(reason: &'static str) {
+    counter!("sluicegate_rtc_driver_closed_total", "reason" => reason).increment(1);
+    gauge!("sluicegate_rtc_driver_sessions").decrement(1.0);
+}
+
+/// Datagrams were given up because the socket stayed full. Moves `sluicegate_rtc_driver_lost_datagrams_total`.
+pub(crate) fn lost(datagrams: u64) {
+    counter!("sluicegate_rtc_driver_lost_datagrams_total").increment(datagrams);
+}
+
+/// Brings the endpoint's own counters up to date: datagrams of no session move
+/// `sluicegate_rtc_driver_stray_datagrams_total`, panics of the stack `sluicegate_rtc_driver_stack_panics_total`.
+pub(crate) fn endpoint(counters: Counters) {
+    counter!("sluicegate_rtc_driver_stray_datagrams_total").absolute(counters.strays);
+    counter!("sluicegate_rtc_driver_stack_panics_total").absolute(counters.panics);
+}

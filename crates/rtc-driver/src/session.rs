@@ -1,0 +1,104 @@
+//! What the endpoint asks of a WebRTC stack, in bytes and instants. A second stack would answer these few questions.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use crate::{ChannelId, ChannelOptions, Error, Event, Message};
+
+/// A datagram that a session wants sent.
+#[derive(Debug, Clone)]
+pub struct Transmit {
+    /// The announced local address it leaves from.
+    pub local: SocketAddr,
+    /// Where it goes.
+    pub remote: SocketAddr,
+    /// Its bytes.
+    pub data: BytesMut,
+}
+
+/// One WebRTC session without socket and clock.
+///
+/// *Signalling*: [`create_offer`](Self::create_offer) and [`handle_answer`](Self::handle_answer), or
+/// [`handle_offer`](Self::handle_offer); candidates by [`add_remote_candidate`](Self::add_remote_candidate).
+/// *Input*: [`handle_datagram`](Self::handle_datagram) and [`handle_timeout`](Self::handle_timeout).
+/// *Output*, after any input or command: [`poll_event`](Self::poll_event), then [`poll_message`](Self::poll_message),
+/// then [`poll_transmit`](Self::poll_transmit), again until all three are empty; then
+/// [`poll_timeout`](Self::poll_timeout).
+///
+/// A session that has ended says so by one last [`Event::State`] with [`State::Closed`](crate::State::Closed), and
+/// ignores further input. A method may panic on what a peer sent: the endpoint then drops the session.
+pub trait Session: Send {
+    /// The fragment that a peer's STUN requests name; an ICE restart changes it.
+    fn fragment(&self) -> &str;
+
+    /// Makes an offer with all known candidates, with new ICE credentials where `restart` is set.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where an exchange is already under way.
+    fn create_offer(&mut self, now: Instant, restart: bool) -> Result<String, Error>;
+
+    /// Takes the peer's answer to our offer.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where it does not fit, or a limit of the configuration.
+    fn handle_answer(&mut self, now: Instant, answer: &str) -> Result<(), Error>;
+
+    /// Takes the peer's offer, the first or a later one, and returns the answer.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where it does not fit, or a limit of the configuration.
+    fn handle_offer(&mut self, now: Instant, offer: &str) -> Result<String, Error>;
+
+    /// Takes a trickled candidate (`candidate:…`); an empty one says that no more follow.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where it cannot be read, [`Error::TooManyCandidates`] past the limit.
+    fn add_remote_candidate(&mut self, now: Instant, candidate: &str) -> Result<(), Error>;
+
+    /// Announces one more local address, found by asking a STUN server from `base`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the stack does not take it.
+    fn add_mapped_address(&mut self, now: Instant, base: SocketAddr, mapped: SocketAddr) -> Result<(), Error>;
+
+    /// Asks for a data channel. [`Event::ChannelOpen`] or [`Event::ChannelClosed`] follows.
+    ///
+    /// # Errors
+    /// [`Error::TooManyChannels`] past the limit, [`Error::Refused`] where the options do not fit together.
+    fn open_channel(&mut self, now: Instant, label: &str, options: &ChannelOptions) -> Result<ChannelId, Error>;
+
+    /// Closes a data channel, for both ends. Messages already accepted are sent first.
+    fn close_channel(&mut self, now: Instant, channel: ChannelId);
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`Error::ChannelClosed`], [`Error::MessageTooLong`], or [`Error::Full`] where the send buffer has no room.
+    fn send(&mut self, now: Instant, channel: ChannelId, message: Message) -> Result<(), Error>;
+
+    /// Bytes of messages accepted and not acknowledged by the peer, over all channels.
+    fn buffered(&mut self) -> usize;
+
+    /// Takes a datagram that arrived at the announced address `local`.
+    fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, data: BytesMut);
+
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// Says goodbye and ends.
+    fn close(&mut self, now: Instant);
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    fn poll_timeout(&mut self) -> Option<Instant>;
+
+    /// The next event that is not a message.
+    fn poll_event(&mut self) -> Option<Event>;
+
+    /// The next message. While nobody asks, the peer's window closes.
+    fn poll_message(&mut self) -> Option<(ChannelId, Message)>;
+
+    /// The next datagram to send.
+    fn poll_transmit(&mut self) -> Option<Transmit>;
+}

@@ -1,0 +1,248 @@
+//! A UDP socket that takes and gives many datagrams per system call, and what waits to leave.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::Error;
+use crate::endpoint::{Datagram, Outgoing};
+
+/// Bytes that one receive call may return per slot: the host joins datagrams of one sender up to this size.
+const SLOT: usize = 64 * 1024;
+/// Bytes of one segmented send; the host's limit is 65,507 with headers.
+const MAX_BATCH: usize = 60_000;
+
+/// One bound socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    io: UdpSocket,
+    state: UdpSocketState,
+    buffer: Vec<u8>,
+    pub(crate) local: SocketAddr,
+}
+
+impl Socket {
+    /// Binds, with buffers of `buffer` bytes as far as the host allows. An IPv6 socket takes IPv6 only.
+    pub(crate) fn bind(address: SocketAddr, buffer: usize) -> Result<Self, Error> {
+        Self::try_bind(address, buffer).map_err(|source| Error::Listen { address, source })
+    }
+
+    fn try_bind(address: SocketAddr, buffer: usize) -> io::Result<Self> {
+        let raw = RawSocket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            raw.set_only_v6(true)?;
+        }
+        // The host may cap the sizes; a smaller buffer is no reason not to serve.
+        let _ = raw.set_recv_buffer_size(buffer);
+        let _ = raw.set_send_buffer_size(buffer);
+        raw.set_nonblocking(true)?;
+        raw.bind(&address.into())?;
+        let socket = StdSocket::from(raw);
+        let state = UdpSocketState::new((&socket).into())?;
+        let local = socket.local_addr()?;
+        Ok(Self { io: UdpSocket::from_std(socket)?, state, buffer: vec![0; SLOT * BATCH_SIZE], local })
+    }
+
+    /// Takes what has arrived, one batch at most.
+    pub(crate) fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        socket: usize,
+        into: &mut Vec<Datagram>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.io.poll_recv_ready(context))?;
+            let mut slots: Vec<IoSliceMut<'_>> = self.buffer.chunks_mut(SLOT).map(IoSliceMut::new).collect();
+            let mut metas = [RecvMeta::default(); BATCH_SIZE];
+            let receive = || self.state.recv((&self.io).into(), &mut slots, &mut metas);
+            match self.io.try_io(Interest::READABLE, receive) {
+                Ok(count) => {
+                    for (slot, meta) in slots.iter().zip(&metas).take(count) {
+                        let bytes = slot.get(..meta.len).unwrap_or_default();
+                        let datagram = |data: &[u8]| Datagram {
+                            socket,
+                            to: meta.dst_ip,
+                            from: meta.addr,
+                            data: BytesMut::from(data),
+                        };
+                        into.extend(bytes.chunks(meta.stride.max(1)).map(datagram));
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Waits until the socket may take more.
+    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_send_ready(context)
+    }
+
+    fn send(&self, batch: &Batch) -> io::Result<()> {
+        let transmit = Transmit {
+            destination: batch.to,
+            ecn: None,
+            contents: &batch.bytes,
+            segment_size: (batch.segments > 1).then_some(batch.segment),
+            src_ip: None,
+        };
+        self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit))
+    }
+}
+
+/// Datagrams of one size to one peer, the last perhaps shorter, that leave by one call.
+#[derive(Debug)]
+struct Batch {
+    socket: usize,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+    segment: usize,
+    segments: usize,
+}
+
+/// What waits to leave, bounded in bytes.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    limit: usize,
+    queued: usize,
+    queue: VecDeque<Outgoing>,
+    blocked: Option<Batch>,
+}
+
+impl Outbox {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, queued: 0, queue: VecDeque::new(), blocked: None }
+    }
+
+    /// Queues a datagram, or says that there is no room.
+    pub(crate) fn push(&mut self, outgoing: Outgoing) -> bool {
+        let room = self.queued + outgoing.data.len() <= self.limit;
+        if room {
+            self.queued += outgoing.data.len();
+            self.queue.push_back(outgoing);
+        }
+        room
+    }
+
+    /// The socket that has to take more before anything else leaves.
+    pub(crate) fn blocked_on(&self) -> Option<usize> {
+        self.blocked.as_ref().map(|batch| batch.socket)
+    }
+
+    /// Sends what the sockets take. Datagrams that the host refuses are lost, as on any network.
+    pub(crate) fn flush(&mut self, sockets: &[Socket]) {
+        while let Some(batch) = self.blocked.take().or_else(|| self.next_batch(sockets)) {
+            let Some(socket) = sockets.get(batch.socket) else { continue };
+            match socket.send(&batch) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = Some(batch);
+                    return;
+                }
+                Err(error) => tracing::debug!(to = %batch.to, %error, "datagrams not sent"),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    fn next_batch(&mut self, sockets: &[Socket]) -> Option<Batch> {
+        let first = self.take_first()?;
+        let most = sockets.get(first.socket).map_or(1, |socket| socket.state.max_gso_segments());
+        let (socket, to, segment) = (first.socket, first.to, first.data.len());
+        let mut batch = Batch { socket, to, bytes: Vec::from(first.data), segment, segments: 1 };
+        while batch.segments < most && batch.bytes.len() == segment * batch.segments {
+            let fits = |next: &Outgoing| {
+                let alike = next.socket == batch.socket && next.to == batch.to;
+                alike && next.data.len() <= segment && batch.bytes.len() + next.data.len() <= MAX_BATCH
+            };
+            if !self.queue.front().is_some_and(fits) {
+                break;
+            }
+            let Some(next) = self.take_first() else { break };
+            batch.bytes.extend_from_slice(&next.data);
+            batch.segments += 1;
+        }
+        Some(batch)
+    }
+
+    fn take_first(&mut self) -> Option<Outgoing> {
+        let first = self.queue.pop_front()?;
+        self.queued -= first.data.len();
+        Some(first)
+    }
+}
+
+/// The addresses under which a socket is announced: the public ones of its family, else its own, else that of the
+/// default route.
+pub(crate) fn announced(local: SocketAddr, public: &[IpAddr]) -> Vec<SocketAddr> {
+    let of_family = public.iter().filter(|ip| ip.is_ipv4() == local.is_ipv4());
+    let mut addresses: Vec<SocketAddr> = of_family.map(|ip| SocketAddr::new(*ip, local.port())).collect();
+    if addresses.is_empty() {
+        let ip = if local.ip().is_unspecified() { default_route(local.is_ipv4()) } else { Some(local.ip()) };
+        addresses.extend(ip.map(|ip| SocketAddr::new(ip, local.port())));
+    }
+    addresses
+}
+
+/// The local address of the default route. Connecting a UDP socket sends nothing; the target is from the ranges for
+/// documentation (RFC 5737, RFC 3849).
+fn default_route(v4: bool) -> Option<IpAddr> {
+    let (any, target) = if v4 { ("0.0.0.0:0", "192.0.2.1:9") } else { ("[::]:0", "[2001:db8::1]:9") };
+    let probe = StdSocket::bind(any).ok()?;
+    let routed = probe.connect(target).and_then(|()| probe.local_addr()).ok().map(|address| address.ip());
+    // A host without a default route still serves its own programs.
+    routed.or_else(|| v4.then_some(IpAddr::from([127, 0, 0, 1])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outgoing(to: u16, bytes: usize) -> Outgoing {
+        Outgoing { socket: 0, to: SocketAddr::from(([127, 0, 0, 1], to)), data: BytesMut::from(&vec![1; bytes][..]) }
+    }
+
+    #[tokio::test]
+    async fn datagrams_alike_leave_together() {
+        let sockets = [Socket::bind("127.0.0.1:0".parse().unwrap(), 65_536).unwrap()];
+        let most = sockets[0].state.max_gso_segments();
+        let mut outbox = Outbox::new(10_000);
+        for (to, bytes) in [(1, 100), (1, 100), (1, 50), (1, 50), (2, 50), (2, 60)] {
+            assert!(outbox.push(outgoing(to, bytes)));
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| outbox.next_batch(&sockets))
+            .map(|batch| (batch.to.port(), batch.bytes.len(), batch.segments))
+            .collect();
+        if most >= 3 {
+            assert_eq!(taken, [(1, 250, 3), (1, 50, 1), (2, 50, 1), (2, 60, 1)]);
+        }
+        assert_eq!(taken.iter().map(|(_, bytes, _)| bytes).sum::<usize>(), 410);
+        assert_eq!(outbox.queued, 0);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut outbox = Outbox::new(250);
+        assert!(outbox.push(outgoing(1, 100)) && outbox.push(outgoing(1, 100)));
+        assert!(!outbox.push(outgoing(1, 100)));
+        assert!(outbox.push(outgoing(1, 50)));
+    }
+
+    #[test]
+    fn public_addresses_replace_our_own() {
+        let local: SocketAddr = "10.0.0.1:5000".parse().unwrap();
+        let public: [IpAddr; 2] = ["203.0.113.5".parse().unwrap(), "2001:db8::5".parse().unwrap()];
+        assert_eq!(announced(local, &public), [SocketAddr::new(public[0], 5000)]);
+        assert_eq!(announced(local, &public[1..]), [local]);
+        let any = announced("0.0.0.0:5000".parse().unwrap(), &[]);
+        assert!(any.len() == 1 && !any[0].ip().is_unspecified(), "{any:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Many sessions on one port.
+
+use sluicegate_rtc_driver::{ChannelOptions, Event, Message};
+
+use crate::peer::{Peer, config, driver, echo, event, within};
+
+/// Each of 50 peers of the `webrtc` crate gets its own words back through the one port.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_sessions_share_a_port() {
+    let driver = driver();
+    let port = driver.addresses()[0].port();
+    let mut tasks = Vec::new();
+    for number in 0..50_u32 {
+        let mut peer = Peer::new().await;
+        let (mut connection, offer) = driver.offer(vec![("many".to_owned(), ChannelOptions::default())]).await.unwrap();
+        assert!(offer.contains(&format!(" 127.0.0.1 {port} typ host")));
+        tasks.push(tokio::spawn(async move {
+            let answer = peer.answer(&offer).await;
+            connection.handle().accept_answer(answer).await.unwrap();
+            let channel = event(&mut connection, "an open channel", |event| match event {
+                Event::ChannelOpen { channel, .. } => Some(*channel),
+                _ => None,
+            })
+            .await;
+            let echoing = echo(peer.channel().await);
+            for turn in 0..20_u32 {
+                let words = Message::Text(format!("{number} {turn}"));
+                connection.handle().send(channel, words.clone()).await.unwrap();
+                let back = event(&mut connection, "an echo", |event| match event {
+                    Event::Message { message, .. } => Some(message.clone()),
+                    _ => None,
+                })
+                .await;
+                assert_eq!(back, words);
+            }
+            echoing.abort();
+            (connection, peer)
+        }));
+    }
+    let mut alive = Vec::new();
+    for task in tasks {
+        alive.push(within("a session", task).await.unwrap());
+    }
+    let counters = driver.counters().await.unwrap();
+    assert_eq!((counters.sessions, counters.panics), (50, 0));
+    drop(alive);
+    driver.shutdown().await;
+}
+
+/// IPv4 and IPv6 on the same port, each announced and each usable.
+#[tokio::test]
+async fn both_families_work() {
+    let both = |ipv4_first: bool| {
+        let mut listen = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+        if !ipv4_first {
+            listen.reverse();
+        }
+        sluicegate_rtc_driver::Config { listen, ..config() }
+    };
+    let first = sluicegate_rtc_driver::Driver::bind(both(true)).unwrap();
+    assert_eq!(first.addresses()[0].port(), first.addresses()[1].port());
+    for only in ["127.0.0.1", "::1"] {
+        let second = sluicegate_rtc_driver::Driver::bind(sluicegate_rtc_driver::Config {
+            listen: vec![std::net::SocketAddr::new(only.parse().unwrap(), 0)],
+            ..config()
+        })
+        .unwrap();
+        let (mut offerer, offer) = first.offer(vec![("six".to_owned(), ChannelOptions::default())]).await.unwrap();
+        let (_answerer, answer) = second.answer(offer).await.unwrap();
+        offerer.handle().accept_answer(answer).await.unwrap();
+        event(&mut offerer, "an open channel", |event| matches!(event, Event::ChannelOpen { .. }).then_some(())).await;
+    }
+}

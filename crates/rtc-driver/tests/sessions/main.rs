@@ -1,0 +1,10 @@
+//! Sessions of two endpoints against each other on a virtual clock: no sockets, time jumps from deadline to deadline.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+mod channels;
+mod damage;
+mod life;
+mod loss;
+mod restart;
+mod routing;
+mod stage;
