@@ -148,7 +148,12 @@ fn a_site_that_hangs_is_sent_no_more_than_the_limit() {
     assert_eq!(stage.sent, WINDOW);
     stage.pass(Duration::from_millis(1));
     assert_eq!(stage.sent, WINDOW + 1);
-    stage.pass(DEADLINE - STALL - Duration::from_millis(1));
+    let limit = STALL * u32::try_from(MAX_UNANSWERED - WINDOW - 1).unwrap();
+    stage.pass(limit);
+    assert_eq!(stage.sent, MAX_UNANSWERED);
+    // Nothing is left to be done before the deadline, so nobody is woken for it.
+    assert_eq!(stage.session.poll_timeout(), Some(stage.now + (DEADLINE - STALL - limit)));
+    stage.pass(DEADLINE - STALL - limit - Duration::from_millis(1));
     assert_eq!((stage.sent, stage.expired().len()), (MAX_UNANSWERED, 0));
     stage.pass(Duration::from_millis(1));
     assert_eq!((stage.sent, stage.expired().len()), (MAX_UNANSWERED, 64));
@@ -194,6 +199,22 @@ fn what_is_no_message_is_told_and_changes_nothing() {
     assert_eq!(stage.events.split_off(0), [Event::Late, Event::Late]);
     stage.answer(sn, "mine");
     assert_eq!(stage.events, [Event::Answer(1, b"mine".to_vec())]);
+}
+
+#[test]
+fn a_forged_number_does_not_open_the_window() {
+    let mut stage = Stage::new();
+    for sn in [i64::MAX, 1_000, 0, -1, i64::MIN] {
+        stage.answer(sn, "forged");
+    }
+    for asker in 0..64 {
+        stage.ask(asker, "/").unwrap();
+    }
+    stage.deliver();
+    assert_eq!(stage.sent, WINDOW);
+    stage.answer(i64::MAX, "forged");
+    stage.answer(1_000, "forged");
+    assert_eq!(stage.sent, WINDOW);
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub struct Session {
     last_sn: i64,
     /// The newest number that was answered; the site is done with those before it.
     answered: i64,
-    /// Requests beyond the window that silence has earned.
+    /// Requests beyond the window that silence has earned; with the window never more than [`MAX_UNANSWERED`].
     extra: usize,
     /// Since when requests wait for the window, or when the last extra one was granted.
     stalled: Option<Instant>,
@@ -195,14 +195,13 @@ impl Session {
     }
 
     fn allowed(&self) -> usize {
-        WINDOW.saturating_add(self.extra).min(MAX_UNANSWERED)
+        WINDOW.saturating_add(self.extra)
     }
 
     /// Whether requests wait for the window, and silence can open it further.
     fn is_blocked(&self) -> bool {
-        let under_way = self.under_way();
         let queued = || self.waiting.iter().any(|waiting| waiting.sent().is_none());
-        under_way >= self.allowed() && under_way < MAX_UNANSWERED && queued()
+        self.allowed() < MAX_UNANSWERED && self.under_way() >= self.allowed() && queued()
     }
 }
 

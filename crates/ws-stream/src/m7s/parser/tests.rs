@@ -207,6 +207,9 @@ fn fragments_follow_their_beginning() {
         assert!(matches!(violation, Violation::Fragment { .. }), "{violation}");
         assert_eq!(violation.close_code(), 1002);
     }
+    // What looks like an outer header is none within a message.
+    let within = [beginning(), frame(0x02, [1; 4], &[9]), quirk(&tag(9, b"x"), b"")].concat();
+    assert!(matches!(events(&within, 2), Err(Violation::Fragment { .. })));
     let large = [frame(0x02, [1; 4], &[0; 100]), header(0x80, [1; 4], MAX_FRAME_BYTES - 99)].concat();
     assert_eq!(events(&large, 50).unwrap_err().close_code(), 1009);
 }
