@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Doing, Error};
 use crate::process::Process;
 use crate::publisher::{Clock, publish};
 use crate::report::{line, percentile, row};
@@ -73,7 +73,11 @@ async fn floor(viewers: usize, seconds: u64) -> Result<f64, Error> {
 }
 
 async fn format(path: &str, websocket: bool, viewers: usize, seconds: u64) -> Result<Measured, Error> {
-    let server = Process::listening("upstream", &["--listen", "127.0.0.1:0"]).await?;
+    // A ring that is full before viewers come, so that what grows with them is theirs.
+    let path_of_config = std::env::temp_dir().join(format!("sluicegate-bench-{}.toml", std::process::id()));
+    std::fs::write(&path_of_config, "[limits]\nring_span = \"2s\"\n").doing("writing the configuration")?;
+    let config = path_of_config.display().to_string();
+    let server = Process::listening("upstream", &["--listen", "127.0.0.1:0", "--config", &config]).await?;
     let clock = Clock::default();
     let publisher = tokio::spawn(publish(server.address.clone(), STREAM, clock.clone()));
     let upgrade = if websocket {

@@ -36,6 +36,8 @@ const SEND: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the source may take for its first frame before the push is tried anew.
 const FIRST_FRAME: Duration = Duration::from_secs(10);
+/// Segments of a stream's name in an original's push route.
+const SEGMENTS: usize = 2;
 /// Between two looks at which streams are to be pushed; a reload changes them.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -191,7 +193,11 @@ impl Original {
                     continue;
                 }
                 let end = stop.child_token();
-                running.spawn(self.push(Arc::clone(&fed), end.clone()));
+                if fed.name.to_string().split('/').count() == SEGMENTS {
+                    running.spawn(self.push(Arc::clone(&fed), end.clone()));
+                } else {
+                    tracing::warn!(stream = %fed.name, "the m7s plugin takes names of two segments only; not pushed to it");
+                }
                 pushed.push((fed, end));
             }
             if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
