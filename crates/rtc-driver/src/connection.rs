@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::driver::{Command, Request};
+use crate::media::{RtpPacket, TrackId};
 use crate::{ChannelId, ChannelOptions, Config, Error, Event, Message, SessionId};
 
 /// Bytes that an event counts for beside its payload.
 const EVENT_COST: usize = 64;
 /// Events other than messages that may wait; a peer that makes more while nobody reads ends its session.
 pub(crate) const MAX_NEWS: usize = 4096;
+
+/// Media packets of one session that may wait for the driver: 1 to 2 s of a stream of 20 Mbit/s.
+const MAX_PACKETS: usize = 4096;
 
 /// What the driver and the owner of a session both see.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(crate) struct Shared {
     news: AtomicUsize,
     /// The driver holds messages back until the owner has caught up.
     paused: AtomicBool,
+    /// Media packets handed to the driver and not sent yet.
+    packets: AtomicUsize,
     /// Room in the send buffer, in bytes.
     pub(crate) room: Semaphore,
     config: Arc<Config>,
@@ -30,6 +36,7 @@ pub(crate) struct Shared {
 fn cost(event: &Event) -> (usize, usize) {
     match event {
         Event::Message { message, .. } => (message.len() + EVENT_COST, 0),
+        Event::Rtp { packet, .. } => (packet.payload.len() + EVENT_COST, 0),
         _ => (EVENT_COST, 1),
     }
 }
@@ -40,6 +47,7 @@ impl Shared {
             queued: AtomicUsize::new(0),
             news: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
+            packets: AtomicUsize::new(0),
             room: Semaphore::new(config.send_buffer.min(Semaphore::MAX_PERMITS)),
             config,
         }
@@ -52,11 +60,21 @@ impl Shared {
         self.news.fetch_add(news, Ordering::AcqRel) + news
     }
 
+    /// Whether as much as allowed waits for the owner.
+    pub(crate) fn behind(&self) -> bool {
+        self.queued.load(Ordering::SeqCst) >= self.config.receive_buffer
+    }
+
+    /// Media packets have left the queue to the driver.
+    pub(crate) fn packets_left(&self, count: usize) {
+        self.packets.fetch_sub(count, Ordering::AcqRel);
+    }
+
     /// Whether the owner is so far behind that the driver is to hold messages back.
     pub(crate) fn pause(&self) -> bool {
         // The mark is set before the level is read: an owner that empties the queue in between sees it and calls.
         self.paused.store(true, Ordering::SeqCst);
-        let behind = self.queued.load(Ordering::SeqCst) >= self.config.receive_buffer;
+        let behind = self.behind();
         if !behind {
             self.paused.store(false, Ordering::SeqCst);
         }
@@ -212,6 +230,26 @@ impl Handle {
         }
         self.shared.room.try_acquire_many(bytes).map_err(|_| Error::Full)?.forget();
         self.ask(|reply| Request::Send(channel, message, reply)).await
+    }
+
+    /// Sends packets of a track, best a whole frame's at once. Packets that the track's state or the network does not
+    /// let out are lost.
+    ///
+    /// # Errors
+    /// [`Error::Full`] while 4,096 packets of this session wait for the driver: leave out frames until a key frame.
+    pub fn send_rtp(&self, track: TrackId, packets: Vec<RtpPacket>) -> Result<(), Error> {
+        let waiting = self.shared.packets.fetch_add(packets.len(), Ordering::AcqRel);
+        if waiting + packets.len() > MAX_PACKETS {
+            self.shared.packets_left(packets.len());
+            return Err(Error::Full);
+        }
+        self.post(Request::SendRtp(track, packets));
+        Ok(())
+    }
+
+    /// Asks the peer for a key frame on a track that we receive.
+    pub fn request_key_frame(&self, track: TrackId) {
+        self.post(Request::KeyFrame(track));
     }
 
     fn length(&self, message: &Message) -> Result<u32, Error> {

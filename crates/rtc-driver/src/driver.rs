@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::endpoint::Counters;
+use crate::media::{Options, RtpPacket, TrackId};
 use crate::socket::{Socket, announced};
 use crate::{ChannelId, ChannelOptions, Config, Connection, Endpoint, Error, Message, SessionId};
 
@@ -17,8 +18,8 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 /// What handles ask of the task.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Offer(Vec<(String, ChannelOptions)>, Reply<(Connection, String)>),
-    Answer(String, Reply<(Connection, String)>),
+    Offer(Options, Reply<(Connection, String)>),
+    Answer(String, Options, Reply<(Connection, String)>),
     Session(SessionId, Request),
     Count(oneshot::Sender<Counters>),
     Stop(Option<oneshot::Sender<()>>),
@@ -34,6 +35,8 @@ pub(crate) enum Request {
     OpenChannel(String, ChannelOptions, Reply<ChannelId>),
     CloseChannel(ChannelId),
     Send(ChannelId, Message, Reply<()>),
+    SendRtp(TrackId, Vec<RtpPacket>),
+    KeyFrame(TrackId),
     Resume,
     Close,
 }
@@ -81,12 +84,12 @@ impl Driver {
         answer.await.map_err(|_| Error::Stopped)
     }
 
-    /// Makes a session with the given channels, and the offer for its peer.
+    /// Makes a session with the given channels and tracks, and the offer for its peer.
     ///
     /// # Errors
     /// [`Error::TooManySessions`], [`Error::TooManyChannels`], [`Error::Refused`], [`Error::Stopped`].
-    pub async fn offer(&self, channels: Vec<(String, ChannelOptions)>) -> Result<(Connection, String), Error> {
-        self.ask(|reply| Command::Offer(channels, reply)).await?
+    pub async fn offer(&self, options: Options) -> Result<(Connection, String), Error> {
+        self.ask(|reply| Command::Offer(options, reply)).await?
     }
 
     /// Makes a session from a peer's offer, and the answer.
@@ -94,9 +97,9 @@ impl Driver {
     /// # Errors
     /// [`Error::TooManySessions`], [`Error::DescriptionTooLong`], [`Error::TooManyCandidates`], [`Error::Refused`],
     /// [`Error::Stopped`].
-    pub async fn answer(&self, offer: impl Into<String>) -> Result<(Connection, String), Error> {
+    pub async fn answer(&self, offer: impl Into<String>, options: Options) -> Result<(Connection, String), Error> {
         let offer = offer.into();
-        self.ask(|reply| Command::Answer(offer, reply)).await?
+        self.ask(|reply| Command::Answer(offer, options, reply)).await?
     }
 
     /// What was counted so far.

@@ -5,7 +5,10 @@
 //! to, once, however many datagrams came for it. *Output*, after a flush: [`Endpoint::poll_transmit`],
 //! [`Endpoint::poll_event`], [`Endpoint::poll_timeout`].
 
+mod commands;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -17,10 +20,11 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 
 use crate::mapping::Mapping;
+use crate::media::Options;
 use crate::stack::Stack;
 use crate::table::Table;
 use crate::timers::Timers;
-use crate::{ChannelId, ChannelOptions, CloseReason, Config, Error, Event, Message, Session, SessionId, State};
+use crate::{CloseReason, Config, Error, Event, Session, SessionId, State};
 
 /// A deadline that a session repeats although it was just run is put off by so much, so that no session spins.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
@@ -149,15 +153,12 @@ impl Endpoint {
         self.counters
     }
 
-    /// Makes a session with the given channels and the offer for its peer.
+    /// Makes a session with the given channels and tracks, and the offer for its peer.
     ///
     /// # Errors
     /// [`Error::TooManySessions`], or what the session itself refuses; no session is left then.
-    pub fn offer(&mut self, now: Instant, channels: &[(&str, ChannelOptions)]) -> Result<(SessionId, String), Error> {
-        let mut session = self.make(now)?;
-        for (label, options) in channels {
-            session.open_channel(now, label, options)?;
-        }
+    pub fn offer(&mut self, now: Instant, options: &Options) -> Result<(SessionId, String), Error> {
+        let mut session = self.make(now, options)?;
         let offer = session.create_offer(now, false)?;
         Ok((self.enter(now, session), offer))
     }
@@ -166,79 +167,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`Error::TooManySessions`], or what the session itself refuses; no session is left then.
-    pub fn answer(&mut self, now: Instant, offer: &str) -> Result<(SessionId, String), Error> {
-        let mut session = self.make(now)?;
+    pub fn answer(&mut self, now: Instant, offer: &str, options: &Options) -> Result<(SessionId, String), Error> {
+        let mut session = self.make(now, options)?;
         let answer = guarded(session.as_mut(), |session| session.handle_offer(now, offer));
         let answer = self.survived(answer, "the offer")??;
         Ok((self.enter(now, session), answer))
-    }
-
-    /// Takes the answer to our offer.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] where there is no such session, or what the session refuses; it goes on then.
-    pub fn accept_answer(&mut self, now: Instant, id: SessionId, answer: &str) -> Result<(), Error> {
-        self.command(now, id, |session| session.handle_answer(now, answer))
-    }
-
-    /// Takes a later offer of the peer, for example its ICE restart, and returns the answer.
-    ///
-    /// # Errors
-    /// As [`accept_answer`](Self::accept_answer).
-    pub fn accept_offer(&mut self, now: Instant, id: SessionId, offer: &str) -> Result<String, Error> {
-        self.command(now, id, |session| session.handle_offer(now, offer))
-    }
-
-    /// Makes a later offer, with an ICE restart where `restart` is set.
-    ///
-    /// # Errors
-    /// As [`accept_answer`](Self::accept_answer).
-    pub fn renew_offer(&mut self, now: Instant, id: SessionId, restart: bool) -> Result<String, Error> {
-        self.command(now, id, |session| session.create_offer(now, restart))
-    }
-
-    /// Takes a trickled candidate.
-    ///
-    /// # Errors
-    /// As [`accept_answer`](Self::accept_answer).
-    pub fn add_candidate(&mut self, now: Instant, id: SessionId, candidate: &str) -> Result<(), Error> {
-        self.command(now, id, |session| session.add_remote_candidate(now, candidate))
-    }
-
-    /// Asks for a data channel.
-    ///
-    /// # Errors
-    /// [`Error::Closed`], or what the session refuses.
-    pub fn open_channel(
-        &mut self,
-        now: Instant,
-        id: SessionId,
-        label: &str,
-        options: &ChannelOptions,
-    ) -> Result<ChannelId, Error> {
-        self.command(now, id, |session| session.open_channel(now, label, options))
-    }
-
-    /// Closes a data channel.
-    pub fn close_channel(&mut self, now: Instant, id: SessionId, channel: ChannelId) {
-        // A session that is gone has no channels.
-        let _ = self.command(now, id, |session| {
-            session.close_channel(now, channel);
-            Ok(())
-        });
-    }
-
-    /// Queues a message.
-    ///
-    /// # Errors
-    /// [`Error::Closed`], or what the session refuses: [`Error::Full`] where its send buffer has no room.
-    pub fn send(&mut self, now: Instant, id: SessionId, channel: ChannelId, message: Message) -> Result<(), Error> {
-        self.command(now, id, |session| session.send(now, channel, message))
-    }
-
-    /// Bytes of messages accepted by a session and not acknowledged by its peer.
-    pub fn buffered(&mut self, id: SessionId) -> usize {
-        self.sessions.get_mut(&id).map_or(0, |entry| entry.session.buffered())
     }
 
     /// Whether a session's messages are to come out. While they are not, its peer's window closes.
@@ -304,15 +237,18 @@ impl Endpoint {
         self.events.pop_front()
     }
 
-    fn make(&mut self, now: Instant) -> Result<Box<dyn Session>, Error> {
+    fn make(&mut self, now: Instant, options: &Options) -> Result<Box<dyn Session>, Error> {
         let limit = self.config.max_sessions;
         if self.sessions.len() >= limit {
             return Err(Error::TooManySessions { limit });
         }
         let locals: Vec<SocketAddr> = self.sockets.iter().flatten().copied().collect();
-        let mut session = self.stack.session(now, &locals)?;
+        let mut session = self.stack.session(now, &locals, &options.tracks)?;
         if let Some((base, mapped)) = self.mapped {
             session.add_mapped_address(now, base, mapped)?;
+        }
+        for (label, channel) in &options.channels {
+            session.open_channel(now, label, channel)?;
         }
         Ok(Box::new(session))
     }

@@ -60,6 +60,9 @@ pub enum Error {
     /// There is no such channel, or it is not open yet.
     #[error("the data channel is not open")]
     ChannelClosed,
+    /// There is no such track, or the peer has not agreed to it.
+    #[error("the track is not open")]
+    NoTrack,
     /// The session has as many channels as allowed.
     #[error("all {limit} data channels are in use")]
     TooManyChannels {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::media::{Codec, Direction, RtpPacket, TrackId};
+
 /// One session of an endpoint; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub(crate) u64);
@@ -166,4 +168,25 @@ pub enum Event {
         /// What was sent.
         message: Message,
     },
+    /// A track is agreed: for sending when the descriptions are exchanged, for receiving when its first packet comes.
+    TrackOpen {
+        /// The track.
+        track: TrackId,
+        /// The identification of its media section (RFC 8843 section 15, `a=mid`).
+        mid: String,
+        /// Which way it goes.
+        direction: Direction,
+        /// The agreed codec; its payload type is told for sending only.
+        codec: Codec,
+    },
+    /// A packet of a track that we receive. One who does not read loses packets instead of holding up the peer.
+    Rtp {
+        /// The track.
+        track: TrackId,
+        /// The packet.
+        packet: RtpPacket,
+    },
+    /// The peer asks for a key frame on a track that we send (PLI or FIR, RFC 4585 section 6.3.1, RFC 5104 section
+    /// 4.3.1).
+    KeyFrameWanted(TrackId),
 }

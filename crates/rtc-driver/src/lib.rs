@@ -7,6 +7,7 @@
 //! inside. `docs/protocols/webrtc.md` lists the stack's traps and where each is closed.
 
 pub mod endpoint;
+pub mod media;
 pub mod session;
 
 mod config;
@@ -28,4 +29,5 @@ pub use driver::Driver;
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use event::{ChannelId, ChannelOptions, CloseReason, Event, Message, Reliability, SessionId, State};
+pub use media::Options;
 pub use session::Session;

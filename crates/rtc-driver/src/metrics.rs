@@ -21,6 +21,11 @@ pub(crate) fn lost(datagrams: u64) {
     counter!("sluicegate_rtc_driver_lost_datagrams_total").increment(datagrams);
 }
 
+/// A media packet was dropped because its owner did not read. Moves `sluicegate_rtc_driver_dropped_packets_total`.
+pub(crate) fn dropped_packet() {
+    counter!("sluicegate_rtc_driver_dropped_packets_total").increment(1);
+}
+
 /// Brings the endpoint's own counters up to date: datagrams of no session move
 /// `sluicegate_rtc_driver_stray_datagrams_total`, panics of the stack `sluicegate_rtc_driver_stack_panics_total`.
 pub(crate) fn endpoint(counters: Counters) {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use crate::media::{RtpPacket, TrackId};
 use crate::{ChannelId, ChannelOptions, Error, Event, Message};
 
 /// A datagram that a session wants sent.
@@ -77,6 +78,18 @@ pub trait Session: Send {
     /// # Errors
     /// [`Error::ChannelClosed`], [`Error::MessageTooLong`], or [`Error::Full`] where the send buffer has no room.
     fn send(&mut self, now: Instant, channel: ChannelId, message: Message) -> Result<(), Error>;
+
+    /// Sends a packet of a track.
+    ///
+    /// # Errors
+    /// [`Error::NoTrack`] before the peer has agreed, [`Error::Refused`] for a packet that does not fit.
+    fn send_rtp(&mut self, now: Instant, track: TrackId, packet: &RtpPacket) -> Result<(), Error>;
+
+    /// Asks the peer for a key frame on a track that we receive (PLI).
+    ///
+    /// # Errors
+    /// [`Error::NoTrack`] before its first packet has come.
+    fn request_key_frame(&mut self, now: Instant, track: TrackId) -> Result<(), Error>;
 
     /// Bytes of messages accepted and not acknowledged by the peer, over all channels.
     fn buffered(&mut self) -> usize;

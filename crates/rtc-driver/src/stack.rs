@@ -3,6 +3,8 @@
 mod build;
 mod channels;
 mod handshake;
+mod interceptors;
+mod media;
 mod signalling;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,12 +17,12 @@ use rtc::peer_connection::RTCPeerConnection;
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::state::{RTCIceConnectionState, RTCPeerConnectionState};
-use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 pub(crate) use build::Stack;
 
+use crate::media::{RtpPacket, TrackId};
 use crate::session::{Session, Transmit};
 use crate::wire::{Kind, classify, holds_forged_cipher_change};
 use crate::{ChannelId, ChannelOptions, CloseReason, Config, Error, Event, Message, State};
@@ -63,6 +65,7 @@ pub(crate) struct RtcSession {
     events: VecDeque<Event>,
     transmits: VecDeque<Transmit>,
     channels: BTreeMap<ChannelId, channels::Channel>,
+    media: media::Media,
     candidates: usize,
     handshake_bytes: usize,
     repeats: handshake::Repeats,
@@ -136,8 +139,12 @@ impl RtcSession {
                     }
                 }
                 RTCPeerConnectionEvent::OnDataChannel(event) => self.on_channel(&event),
+                RTCPeerConnectionEvent::OnTrack(event) => self.on_track(&event),
                 _ => {}
             }
+        }
+        while let Some(read) = self.stack.poll_media_read() {
+            self.on_media(read.message);
         }
         if ice_moved {
             // The answer to the check that chose the path leaves first: a peer that has not seen it drops our DTLS.
@@ -188,8 +195,11 @@ impl RtcSession {
 
     fn read_message(&mut self) -> Option<(ChannelId, Message)> {
         loop {
-            if let RTCMessage::DataChannelMessage(id, message) = self.stack.poll_read()?.message {
-                return Some((ChannelId(id), channels::message(message)));
+            match self.stack.poll_read()?.message {
+                RTCMessage::DataChannelMessage(id, message) => {
+                    return Some((ChannelId(id), channels::message(message)));
+                }
+                other => self.on_media(other),
             }
         }
     }
@@ -199,10 +209,6 @@ impl RtcSession {
         while let Some((channel, message)) = self.read_message() {
             self.events.push_back(Event::Message { channel, message });
         }
-    }
-
-    fn dtls_closed(&self) -> bool {
-        self.stack.sctp().is_some_and(|sctp| sctp.transport().state() == RTCDtlsTransportState::Closed)
     }
 
     fn collect_transmits(&mut self) {
@@ -271,6 +277,16 @@ impl Session for RtcSession {
         self.write(channel, message)
     }
 
+    fn send_rtp(&mut self, now: Instant, track: TrackId, packet: &RtpPacket) -> Result<(), Error> {
+        self.now = self.now.max(now);
+        self.write_rtp(track, packet)
+    }
+
+    fn request_key_frame(&mut self, now: Instant, track: TrackId) -> Result<(), Error> {
+        self.now = self.now.max(now);
+        self.ask_key_frame(track)
+    }
+
     fn buffered(&mut self) -> usize {
         self.outstanding()
     }
@@ -336,5 +352,29 @@ impl Session for RtcSession {
             self.collect_transmits();
         }
         self.transmits.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The stack keeps every encrypted record that comes before the keys: this is what bounds them.
+    #[test]
+    fn what_comes_before_the_keys_is_bounded() {
+        let now = Instant::now();
+        let stack = Stack::new(Arc::new(Config::default())).unwrap();
+        let mut session = stack.session(now, &["192.0.2.1:5000".parse().unwrap()], &[]).unwrap();
+        let mut record = vec![23, 0xFE, 0xFD, 0, 1, 0, 0, 0, 0, 0, 0, 3, 0xE8];
+        record.resize(13 + 1000, 0);
+        let admitted = (0..1000).filter(|_| session.admits(&record)).count();
+        assert_eq!(admitted, MAX_HANDSHAKE_BYTES / record.len());
+        let remote = "192.0.2.2:5000".parse().unwrap();
+        for _ in 0..100 {
+            session.handle_datagram(now, "192.0.2.1:5000".parse().unwrap(), remote, BytesMut::from(&record[..]));
+        }
+        assert!(session.early.len() <= MAX_EARLY);
+        // Media and checks are not what fills the stack.
+        assert!(session.admits(&[128; 1000]));
     }
 }

@@ -161,6 +161,10 @@ impl Task {
             Event::State(State::Closed(reason)) => Some(*reason),
             _ => None,
         };
+        if matches!(event, Event::Rtp { .. }) && owner.shared.behind() {
+            metrics::dropped_packet();
+            return;
+        }
         let waiting = owner.shared.enqueued(&event);
         // An owner that is gone has asked for the session's end.
         let _ = owner.events.send(event);
@@ -176,14 +180,12 @@ impl Task {
 
     fn handle(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Offer(channels, reply) => {
-                let channels: Vec<_> =
-                    channels.iter().map(|(label, options)| (label.as_str(), options.clone())).collect();
-                let made = self.endpoint.offer(now, &channels);
+            Command::Offer(options, reply) => {
+                let made = self.endpoint.offer(now, &options);
                 self.connect(made, reply);
             }
-            Command::Answer(offer, reply) => {
-                let made = self.endpoint.answer(now, &offer);
+            Command::Answer(offer, options, reply) => {
+                let made = self.endpoint.answer(now, &offer, &options);
                 self.connect(made, reply);
             }
             Command::Session(id, request) => self.request(now, id, request),
@@ -222,6 +224,19 @@ impl Task {
                     owner.accepted += message.len();
                 }
                 answer(reply, endpoint.send(now, id, channel, message));
+            }
+            Request::SendRtp(track, packets) => {
+                for packet in &packets {
+                    // A packet that does not go out is lost, as on any network: the track may not be agreed yet.
+                    let _ = endpoint.send_rtp(now, id, track, packet);
+                }
+                if let Some(owner) = self.owners.get(&id) {
+                    owner.shared.packets_left(packets.len());
+                }
+            }
+            Request::KeyFrame(track) => {
+                // A track without a packet yet starts with a key frame.
+                let _ = endpoint.request_key_frame(now, id, track);
             }
             Request::Resume => endpoint.set_reading(id, true),
             Request::Close => endpoint.close(now, id),

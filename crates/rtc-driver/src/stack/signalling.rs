@@ -46,6 +46,7 @@ impl RtcSession {
 
     pub(super) fn offer(&mut self, now: Instant, restart: bool) -> Result<String, Error> {
         self.begin(now)?;
+        self.add_tracks(true)?;
         let offer = self.stack.create_offer(Some(RTCOfferOptions { ice_restart: restart })).map_err(refused(OFFER))?;
         self.stack.set_local_description(now, offer).map_err(refused(OFFER))?;
         if self.phase == Phase::New {
@@ -76,6 +77,7 @@ impl RtcSession {
         self.admit_description(offer)?;
         let offer = RTCSessionDescription::offer(offer.to_owned()).map_err(refused(OFFER))?;
         self.stack.set_remote_description(now, offer).map_err(refused(OFFER))?;
+        self.add_tracks(false)?;
         let answer = self.stack.create_answer(None).map_err(refused(OFFER))?;
         self.stack.set_local_description(now, answer).map_err(refused(OFFER))?;
         self.announce(String::new())?;
@@ -85,6 +87,7 @@ impl RtcSession {
     }
 
     fn described(&mut self, now: Instant) {
+        self.agree_tracks();
         if matches!(self.phase, Phase::New | Phase::Offered) {
             self.enter(Phase::Checking);
         }

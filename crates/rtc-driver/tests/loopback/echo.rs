@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use sluicegate_rtc_driver::{ChannelId, ChannelOptions, CloseReason, Connection, Event, Message, State};
+use sluicegate_rtc_driver::{ChannelId, CloseReason, Connection, Event, Message, Options, State};
 
 use crate::peer::{Peer, driver, echo, event, message, opened};
 
@@ -49,7 +49,7 @@ async fn echoes(connection: &mut Connection, channel: ChannelId) {
 #[tokio::test]
 async fn the_driver_offers() {
     let (driver, mut peer) = (driver(), Peer::new().await);
-    let (mut connection, offer) = driver.offer(vec![("chunks".to_owned(), ChannelOptions::default())]).await.unwrap();
+    let (mut connection, offer) = driver.offer(Options::channel("chunks")).await.unwrap();
     let answer = peer.answer(&offer).await;
     connection.handle().accept_answer(answer).await.unwrap();
     let (channel, label) = event(&mut connection, "an open channel", open).await;
@@ -72,7 +72,7 @@ async fn the_driver_answers() {
     let (driver, mut peer) = (driver(), Peer::new().await);
     let theirs = peer.connection.create_data_channel("chunks", None).await.unwrap();
     let offer = peer.offer().await;
-    let (mut connection, answer) = driver.answer(offer).await.unwrap();
+    let (mut connection, answer) = driver.answer(offer, Options::default()).await.unwrap();
     let start = Instant::now();
     peer.accept(&answer).await;
     let (channel, label) = event(&mut connection, "an open channel", open).await;
@@ -102,7 +102,7 @@ async fn candidates_may_come_later() {
     let theirs = peer.connection.create_data_channel("late", None).await.unwrap();
     let offer = peer.offer().await;
     let (candidates, bare): (Vec<&str>, Vec<&str>) = offer.lines().partition(|line| line.starts_with("a=candidate:"));
-    let (mut connection, answer) = driver.answer(bare.join("\r\n") + "\r\n").await.unwrap();
+    let (mut connection, answer) = driver.answer(bare.join("\r\n") + "\r\n", Options::default()).await.unwrap();
     // The answer comes without candidates too, and both ends learn them one by one.
     let ours = event(&mut connection, "a candidate", |event| match event {
         Event::Candidate(candidate) => Some(candidate.clone()),

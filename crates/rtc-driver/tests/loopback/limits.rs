@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use sluicegate_rtc_driver::State;
 use sluicegate_rtc_driver::{
-    ChannelId, ChannelOptions, CloseReason, Config, Connection, Driver, Error, Event, Message,
+    ChannelId, ChannelOptions, CloseReason, Config, Connection, Driver, Error, Event, Message, Options,
 };
 
 use crate::peer::{config, driver, event, within};
 
 async fn joined(first: &Driver, second: &Driver) -> (Connection, ChannelId, Connection) {
-    let (mut offerer, offer) = first.offer(vec![("bulk".to_owned(), ChannelOptions::default())]).await.unwrap();
-    let (mut answerer, answer) = second.answer(offer).await.unwrap();
+    let (mut offerer, offer) = first.offer(Options::channel("bulk")).await.unwrap();
+    let (mut answerer, answer) = second.answer(offer, Options::default()).await.unwrap();
     offerer.handle().accept_answer(answer).await.unwrap();
     let open = |event: &Event| match event {
         Event::ChannelOpen { channel, .. } => Some(*channel),

@@ -1,6 +1,6 @@
 //! Many sessions on one port.
 
-use sluicegate_rtc_driver::{ChannelOptions, Event, Message};
+use sluicegate_rtc_driver::{Event, Message, Options};
 
 use crate::peer::{Peer, config, driver, echo, event, within};
 
@@ -12,7 +12,7 @@ async fn fifty_sessions_share_a_port() {
     let mut tasks = Vec::new();
     for number in 0..50_u32 {
         let mut peer = Peer::new().await;
-        let (mut connection, offer) = driver.offer(vec![("many".to_owned(), ChannelOptions::default())]).await.unwrap();
+        let (mut connection, offer) = driver.offer(Options::channel("many")).await.unwrap();
         assert!(offer.contains(&format!(" 127.0.0.1 {port} typ host")));
         tasks.push(tokio::spawn(async move {
             let answer = peer.answer(&offer).await;
@@ -65,8 +65,8 @@ async fn both_families_work() {
             ..config()
         })
         .unwrap();
-        let (mut offerer, offer) = first.offer(vec![("six".to_owned(), ChannelOptions::default())]).await.unwrap();
-        let (_answerer, answer) = second.answer(offer).await.unwrap();
+        let (mut offerer, offer) = first.offer(Options::channel("six")).await.unwrap();
+        let (_answerer, answer) = second.answer(offer, Options::default()).await.unwrap();
         offerer.handle().accept_answer(answer).await.unwrap();
         event(&mut offerer, "an open channel", |event| matches!(event, Event::ChannelOpen { .. }).then_some(())).await;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluicegate_rtc_driver::{ChannelOptions, CloseReason, Config, Error, Message, Reliability, State};
+use sluicegate_rtc_driver::{ChannelOptions, CloseReason, Config, Error, Message, Options, Reliability, State};
 
 use crate::stage::{Stage, binary};
 
@@ -134,8 +134,11 @@ fn a_negotiated_channel_is_unreliable_both_ways() {
         negotiated: Some(7),
         ..ChannelOptions::default()
     };
-    let (first, offer) = stage.hosts[0].endpoint.offer(stage.now, &[("fast", options.clone())]).unwrap();
-    let (second, answer) = stage.hosts[1].endpoint.answer(stage.now, &offer).unwrap();
+    let (first, offer) = stage.hosts[0]
+        .endpoint
+        .offer(stage.now, &Options { channels: vec![("fast".to_owned(), options.clone())], ..Options::default() })
+        .unwrap();
+    let (second, answer) = stage.hosts[1].endpoint.answer(stage.now, &offer, &Options::default()).unwrap();
     stage.hosts[1].endpoint.open_channel(stage.now, second, "fast", &options).unwrap();
     stage.hosts[0].endpoint.accept_answer(stage.now, first, &answer).unwrap();
     let open = |stage: &Stage| stage.channel(0, first).is_some() && stage.channel(1, second).is_some();

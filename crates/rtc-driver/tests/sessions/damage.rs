@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use sluicegate_rtc_driver::{CloseReason, State};
+use sluicegate_rtc_driver::{CloseReason, Options, State};
 
-use crate::stage::{Flying, Stage, address, binary, channel};
+use crate::stage::{Flying, Stage, address, binary};
 
 fn still_works(stage: &mut Stage, ends: &crate::stage::Ends) {
     let ((first, here), (second, there)) = *ends;
@@ -118,8 +118,8 @@ fn damage_during_the_handshake_ends_nothing_but_the_session() {
 #[test]
 fn a_flood_before_the_handshake_is_bounded() {
     let mut stage = Stage::pair();
-    let (first, offer) = stage.hosts[0].endpoint.offer(stage.now, &channel("chat")).unwrap();
-    let (second, answer) = stage.hosts[1].endpoint.answer(stage.now, &offer).unwrap();
+    let (first, offer) = stage.hosts[0].endpoint.offer(stage.now, &Options::channel("chat")).unwrap();
+    let (second, answer) = stage.hosts[1].endpoint.answer(stage.now, &offer, &Options::default()).unwrap();
     stage.hosts[0].endpoint.accept_answer(stage.now, first, &answer).unwrap();
     let record = |number: u32| {
         let mut record = vec![23, 0xFE, 0xFD, 0, 1, 0, 0];

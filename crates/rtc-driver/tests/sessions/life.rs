@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sluicegate_rtc_driver::{CloseReason, Config, Error, State};
+use sluicegate_rtc_driver::{CloseReason, Config, Error, Options, State};
 
-use crate::stage::{Stage, channel};
+use crate::stage::Stage;
 
 fn closed(reason: CloseReason) -> Option<State> {
     Some(State::Closed(reason))
@@ -59,7 +59,7 @@ fn a_short_outage_is_survived() {
 #[test]
 fn an_offer_without_an_answer_ends() {
     let mut stage = Stage::pair();
-    let (first, _) = stage.hosts[0].endpoint.offer(stage.now, &channel("chat")).unwrap();
+    let (first, _) = stage.hosts[0].endpoint.offer(stage.now, &Options::channel("chat")).unwrap();
     stage.pass(Config::default().answer_timeout + Duration::from_secs(1));
     assert_eq!(stage.state(0, first), closed(CloseReason::NoAnswer));
     assert!(stage.hosts[0].endpoint.is_empty());
@@ -79,9 +79,9 @@ fn a_session_without_a_path_ends() {
 fn a_wrong_fingerprint_never_connects() {
     for at_offerer in [true, false] {
         let mut stage = Stage::pair();
-        let (first, offer) = stage.hosts[0].endpoint.offer(stage.now, &channel("chat")).unwrap();
+        let (first, offer) = stage.hosts[0].endpoint.offer(stage.now, &Options::channel("chat")).unwrap();
         let offer = if at_offerer { offer } else { forge(&offer) };
-        let (second, answer) = stage.hosts[1].endpoint.answer(stage.now, &offer).unwrap();
+        let (second, answer) = stage.hosts[1].endpoint.answer(stage.now, &offer, &Options::default()).unwrap();
         let answer = if at_offerer { forge(&answer) } else { answer };
         stage.hosts[0].endpoint.accept_answer(stage.now, first, &answer).unwrap();
         stage.pass(Duration::from_secs(20));
@@ -104,24 +104,27 @@ fn limits_hold_before_anything_is_spent() {
     // The stack names each of its candidates twice, for RTP and for RTCP.
     let config = Config { max_sessions: 2, max_description: 8000, max_candidates: 4, ..Config::default() };
     let mut stage = Stage::new(vec![Config::default(), config]);
-    let (_, offer) = stage.hosts[0].endpoint.offer(stage.now, &channel("chat")).unwrap();
+    let (_, offer) = stage.hosts[0].endpoint.offer(stage.now, &Options::channel("chat")).unwrap();
     let (now, endpoint) = (stage.now, &mut stage.hosts[1].endpoint);
     let long = format!("{offer}{}", "a=x\r\n".repeat(2000));
-    assert!(matches!(endpoint.answer(now, &long), Err(Error::DescriptionTooLong { limit: 8000, .. })));
+    assert!(matches!(
+        endpoint.answer(now, &long, &Options::default()),
+        Err(Error::DescriptionTooLong { limit: 8000, .. })
+    ));
     let line = offer.lines().find(|line| line.starts_with("a=candidate")).unwrap();
     let many = offer.replace(line, &[line, line, line, line].join("\r\n"));
-    assert!(matches!(endpoint.answer(now, &many), Err(Error::TooManyCandidates { limit: 4 })));
-    assert!(endpoint.answer(now, "v=0\r\nnonsense").is_err());
+    assert!(matches!(endpoint.answer(now, &many, &Options::default()), Err(Error::TooManyCandidates { limit: 4 })));
+    assert!(endpoint.answer(now, "v=0\r\nnonsense", &Options::default()).is_err());
     assert!(endpoint.is_empty());
-    let (id, _) = endpoint.answer(now, &offer).unwrap();
+    let (id, _) = endpoint.answer(now, &offer, &Options::default()).unwrap();
     let trickle = |port: u16| format!("candidate:9 1 udp 1 192.0.2.99 {port} typ host");
     let mut refused = 0;
     for port in 1..6 {
         refused += usize::from(endpoint.add_candidate(now, id, &trickle(port)).is_err());
     }
     assert_eq!(refused, 3);
-    endpoint.answer(now, &offer).unwrap();
-    assert!(matches!(endpoint.answer(now, &offer), Err(Error::TooManySessions { limit: 2 })));
+    endpoint.answer(now, &offer, &Options::default()).unwrap();
+    assert!(matches!(endpoint.answer(now, &offer, &Options::default()), Err(Error::TooManySessions { limit: 2 })));
 }
 
 /// Only sessions with something to do are run: 200 idle sessions cost their own keep-alive and no more.
@@ -133,7 +136,7 @@ fn idle_sessions_are_not_looked_at() {
     let alone = runs_in(&mut stage, Duration::from_secs(10));
     for _ in 0..199 {
         // These wait for an answer: their deadline is 30 s away.
-        stage.hosts[0].endpoint.offer(stage.now, &channel("chat")).unwrap();
+        stage.hosts[0].endpoint.offer(stage.now, &Options::channel("chat")).unwrap();
     }
     stage.pass(Duration::from_millis(100));
     let among_many = runs_in(&mut stage, Duration::from_secs(10));

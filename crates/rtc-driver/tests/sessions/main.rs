@@ -5,6 +5,7 @@ mod channels;
 mod damage;
 mod life;
 mod loss;
+mod media;
 mod restart;
 mod routing;
 mod stage;

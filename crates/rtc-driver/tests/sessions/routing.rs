@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate_rtc_driver::{CloseReason, Config, Endpoint, State};
+use sluicegate_rtc_driver::{CloseReason, Config, Endpoint, Options, State};
 
-use crate::stage::{Flying, Stage, address, binary, channel};
+use crate::stage::{Flying, Stage, address, binary};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -60,10 +60,10 @@ fn ipv6_works() {
 #[test]
 fn a_peer_without_usable_candidates_is_found() {
     let mut stage = Stage::pair();
-    let (first, offer) = stage.hosts[0].endpoint.offer(stage.now, &channel("chat")).unwrap();
+    let (first, offer) = stage.hosts[0].endpoint.offer(stage.now, &Options::channel("chat")).unwrap();
     let hidden = offer.replace("192.0.2.1 5000", "1f4712db-ea17-4bcf-a596-105139dfd8bf.local 5000");
     assert_ne!(hidden, offer);
-    let (second, answer) = stage.hosts[1].endpoint.answer(stage.now, &hidden).unwrap();
+    let (second, answer) = stage.hosts[1].endpoint.answer(stage.now, &hidden, &Options::default()).unwrap();
     stage.hosts[0].endpoint.accept_answer(stage.now, first, &answer).unwrap();
     let open = |stage: &Stage| stage.channel(0, first).is_some() && stage.channel(1, second).is_some();
     assert!(stage.run(Duration::from_secs(2), open));
@@ -92,8 +92,8 @@ fn a_peer_that_restarts_replaces_its_former_session() {
     stage.hosts[1].seen.clear();
     stage.pass(Duration::from_millis(4500));
     assert_eq!(stage.state(0, first.0), Some(State::Disconnected));
-    let (second, offer) = stage.hosts[1].endpoint.offer(stage.now, &channel("again")).unwrap();
-    let (third, answer) = stage.hosts[0].endpoint.answer(stage.now, &offer).unwrap();
+    let (second, offer) = stage.hosts[1].endpoint.offer(stage.now, &Options::channel("again")).unwrap();
+    let (third, answer) = stage.hosts[0].endpoint.answer(stage.now, &offer, &Options::default()).unwrap();
     stage.hosts[1].endpoint.accept_answer(stage.now, second, &answer).unwrap();
     let open = |stage: &Stage| stage.channel(0, third).is_some() && stage.channel(1, second).is_some();
     assert!(stage.run(SOON, open), "{:?}", stage.hosts[0].seen);

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use sluicegate_rtc_driver::endpoint::Datagram;
-use sluicegate_rtc_driver::{ChannelId, ChannelOptions, Config, Endpoint, Error, Event, Message, SessionId, State};
+use sluicegate_rtc_driver::media::{Codec, Direction, RtpPacket, TrackId};
+use sluicegate_rtc_driver::{ChannelId, Config, Endpoint, Error, Event, Message, Options, SessionId, State};
 
 /// What a test sees of a session.
 #[derive(Debug, Default)]
@@ -17,6 +18,9 @@ pub(crate) struct Seen {
     pub(crate) closed: Vec<ChannelId>,
     pub(crate) messages: Vec<(ChannelId, Message)>,
     pub(crate) candidates: Vec<String>,
+    pub(crate) tracks: Vec<(TrackId, Direction, Codec)>,
+    pub(crate) packets: Vec<(TrackId, RtpPacket)>,
+    pub(crate) wanted: usize,
 }
 
 /// One endpoint with the sockets that it owns.
@@ -61,11 +65,6 @@ pub(crate) fn binary(bytes: &[u8]) -> Message {
     Message::Binary(bytes.to_vec().into())
 }
 
-/// Channels that an offer brings.
-pub(crate) fn channel(label: &str) -> Vec<(&str, ChannelOptions)> {
-    vec![(label, ChannelOptions::default())]
-}
-
 /// A session and its channel at each of two hosts.
 pub(crate) type Ends = ((SessionId, ChannelId), (SessionId, ChannelId));
 
@@ -106,8 +105,8 @@ impl Stage {
 
     /// Host 0 offers, host 1 answers; descriptions are carried at once.
     pub(crate) fn connect(&mut self) -> (SessionId, SessionId) {
-        let (first, offer) = self.hosts[0].endpoint.offer(self.now, &channel("chat")).unwrap();
-        let (second, answer) = self.hosts[1].endpoint.answer(self.now, &offer).unwrap();
+        let (first, offer) = self.hosts[0].endpoint.offer(self.now, &Options::channel("chat")).unwrap();
+        let (second, answer) = self.hosts[1].endpoint.answer(self.now, &offer, &Options::default()).unwrap();
         self.hosts[0].endpoint.accept_answer(self.now, first, &answer).unwrap();
         (first, second)
     }
@@ -127,6 +126,9 @@ impl Stage {
             closed: Vec::new(),
             messages: Vec::new(),
             candidates: Vec::new(),
+            tracks: Vec::new(),
+            packets: Vec::new(),
+            wanted: 0,
         };
         self.hosts[host].seen.get(&id).unwrap_or(&NOTHING)
     }
@@ -170,6 +172,9 @@ impl Stage {
                 Event::ChannelClosed(channel) => seen.closed.push(channel),
                 Event::Message { channel, message } => seen.messages.push((channel, message)),
                 Event::Candidate(candidate) => seen.candidates.push(candidate),
+                Event::TrackOpen { track, direction, codec, .. } => seen.tracks.push((track, direction, codec)),
+                Event::Rtp { track, packet } => seen.packets.push((track, packet)),
+                Event::KeyFrameWanted(_) => seen.wanted += 1,
                 _ => {}
             }
         }

@@ -1,0 +1,93 @@
+//! What is asked of one session of an endpoint.
+
+use std::time::Instant;
+
+use super::Endpoint;
+use crate::media::{RtpPacket, TrackId};
+use crate::{ChannelId, ChannelOptions, Error, Message, SessionId};
+
+impl Endpoint {
+    /// Takes the answer to our offer.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] where there is no such session, or what the session refuses; it goes on then.
+    pub fn accept_answer(&mut self, now: Instant, id: SessionId, answer: &str) -> Result<(), Error> {
+        self.command(now, id, |session| session.handle_answer(now, answer))
+    }
+
+    /// Takes a later offer of the peer, for example its ICE restart, and returns the answer.
+    ///
+    /// # Errors
+    /// As [`accept_answer`](Self::accept_answer).
+    pub fn accept_offer(&mut self, now: Instant, id: SessionId, offer: &str) -> Result<String, Error> {
+        self.command(now, id, |session| session.handle_offer(now, offer))
+    }
+
+    /// Makes a later offer, with an ICE restart where `restart` is set.
+    ///
+    /// # Errors
+    /// As [`accept_answer`](Self::accept_answer).
+    pub fn renew_offer(&mut self, now: Instant, id: SessionId, restart: bool) -> Result<String, Error> {
+        self.command(now, id, |session| session.create_offer(now, restart))
+    }
+
+    /// Takes a trickled candidate.
+    ///
+    /// # Errors
+    /// As [`accept_answer`](Self::accept_answer).
+    pub fn add_candidate(&mut self, now: Instant, id: SessionId, candidate: &str) -> Result<(), Error> {
+        self.command(now, id, |session| session.add_remote_candidate(now, candidate))
+    }
+
+    /// Asks for a data channel.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or what the session refuses.
+    pub fn open_channel(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        label: &str,
+        options: &ChannelOptions,
+    ) -> Result<ChannelId, Error> {
+        self.command(now, id, |session| session.open_channel(now, label, options))
+    }
+
+    /// Closes a data channel.
+    pub fn close_channel(&mut self, now: Instant, id: SessionId, channel: ChannelId) {
+        // A session that is gone has no channels.
+        let _ = self.command(now, id, |session| {
+            session.close_channel(now, channel);
+            Ok(())
+        });
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or what the session refuses: [`Error::Full`] where its send buffer has no room.
+    pub fn send(&mut self, now: Instant, id: SessionId, channel: ChannelId, message: Message) -> Result<(), Error> {
+        self.command(now, id, |session| session.send(now, channel, message))
+    }
+
+    /// Sends a packet of a track.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or what the session refuses.
+    pub fn send_rtp(&mut self, now: Instant, id: SessionId, track: TrackId, packet: &RtpPacket) -> Result<(), Error> {
+        self.command(now, id, |session| session.send_rtp(now, track, packet))
+    }
+
+    /// Asks the peer for a key frame on a track that we receive.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or what the session refuses.
+    pub fn request_key_frame(&mut self, now: Instant, id: SessionId, track: TrackId) -> Result<(), Error> {
+        self.command(now, id, |session| session.request_key_frame(now, track))
+    }
+
+    /// Bytes of messages accepted by a session and not acknowledged by its peer.
+    pub fn buffered(&mut self, id: SessionId) -> usize {
+        self.sessions.get_mut(&id).map_or(0, |entry| entry.session.buffered())
+    }
+}
