@@ -2,6 +2,7 @@
 
 mod build;
 mod channels;
+mod description;
 mod handshake;
 mod interceptors;
 mod media;

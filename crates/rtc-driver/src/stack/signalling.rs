@@ -8,6 +8,7 @@ use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::transport::RTCIceCandidateInit;
 
 use super::build::refused;
+use super::description::tidied;
 use super::{Phase, RtcSession};
 use crate::Error;
 
@@ -38,7 +39,7 @@ impl RtcSession {
     /// The description of ours that counts, with all candidates; notes the fragment that peers will name.
     fn local_description(&mut self, what: &'static str) -> Result<String, Error> {
         let missing = || Error::Refused { what, said: "no local description".to_owned() };
-        let sdp = self.stack.local_description().ok_or_else(missing)?.sdp;
+        let sdp = tidied(&self.stack.local_description().ok_or_else(missing)?.sdp);
         let fragment = sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap_or_default();
         fragment.trim().clone_into(&mut self.fragment);
         Ok(sdp)

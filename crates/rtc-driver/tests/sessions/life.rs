@@ -101,8 +101,7 @@ fn forge(description: &str) -> String {
 
 #[test]
 fn limits_hold_before_anything_is_spent() {
-    // The stack names each of its candidates twice, for RTP and for RTCP.
-    let config = Config { max_sessions: 2, max_description: 8000, max_candidates: 4, ..Config::default() };
+    let config = Config { max_sessions: 2, max_description: 8000, max_candidates: 3, ..Config::default() };
     let mut stage = Stage::new(vec![Config::default(), config]);
     let (_, offer) = stage.hosts[0].endpoint.offer(stage.now, &Options::channel("chat")).unwrap();
     let (now, endpoint) = (stage.now, &mut stage.hosts[1].endpoint);
@@ -113,7 +112,7 @@ fn limits_hold_before_anything_is_spent() {
     ));
     let line = offer.lines().find(|line| line.starts_with("a=candidate")).unwrap();
     let many = offer.replace(line, &[line, line, line, line].join("\r\n"));
-    assert!(matches!(endpoint.answer(now, &many, &Options::default()), Err(Error::TooManyCandidates { limit: 4 })));
+    assert!(matches!(endpoint.answer(now, &many, &Options::default()), Err(Error::TooManyCandidates { limit: 3 })));
     assert!(endpoint.answer(now, "v=0\r\nnonsense", &Options::default()).is_err());
     assert!(endpoint.is_empty());
     let (id, _) = endpoint.answer(now, &offer, &Options::default()).unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate_rtc_driver::media::{Codec, Direction, RtpPacket, Track, TrackId};
-use sluicegate_rtc_driver::{CloseReason, Options, SessionId, State};
+use sluicegate_rtc_driver::{CloseReason, Error, Options, SessionId, State};
 
 use crate::stage::Stage;
 
@@ -159,4 +159,29 @@ fn what_the_peer_does_not_take_is_not_sent() {
             assert!(stage.seen(0, first).tracks.is_empty(), "{answer}");
         }
     }
+}
+
+/// A viewer asks for sound and pictures and a channel; there are only pictures. What is refused does not take the
+/// candidates with it.
+#[test]
+fn a_session_takes_what_there_is() {
+    let mut stage = Stage::pair();
+    let sends = Options { tracks: vec![Track::Send(Codec::h264())], ..Options::default() };
+    let takes = vec![Track::Receive(vec![Codec::opus()]), Track::Receive(vec![Codec::vp8(), Codec::h264()])];
+    let takes = Options { tracks: takes, ..Options::channel("chat") };
+    let (first, offer) = stage.hosts[0].endpoint.offer(stage.now, &takes).unwrap();
+    let (second, answer) = stage.hosts[1].endpoint.answer(stage.now, &offer, &sends).unwrap();
+    let sections: Vec<&str> = answer.split("m=").collect();
+    assert!(sections[1].starts_with("audio 0 ") && !sections[1].contains("a=candidate"), "{answer}");
+    assert!(sections[2].starts_with("video 9 ") && sections[2].contains("a=candidate"), "{answer}");
+    stage.hosts[0].endpoint.accept_answer(stage.now, first, &answer).unwrap();
+    let open = |stage: &Stage| stage.channel(0, first).is_some() && stage.channel(1, second).is_some();
+    assert!(stage.run(SOON, open), "{answer}");
+    let tracks = &stage.seen(1, second).tracks;
+    assert!(matches!(&tracks[..], [(_, Direction::Send, codec)] if codec.name == "H264" && codec.payload_type == 102));
+    let track = tracks[0].0;
+    stage.hosts[1].endpoint.send_rtp(stage.now, second, track, &packet(1)).unwrap();
+    assert!(stage.run(SOON, |stage| !stage.seen(0, first).packets.is_empty()));
+    let unknown = stage.hosts[0].endpoint.send_rtp(stage.now, first, track, &packet(1));
+    assert!(matches!(unknown, Err(Error::NoTrack)), "{unknown:?}");
 }

@@ -1,0 +1,63 @@
+//! Our descriptions, put right where the stack writes what browsers do not read.
+
+const CANDIDATE: &str = "a=candidate:";
+const END: &str = "a=end-of-candidates";
+
+/// Moves the candidates to the first media section that is not refused. The stack writes them into the first of all,
+/// where a browser ignores them if that one is refused (RFC 9429 section 5.10: nothing of it is processed). Candidates of
+/// a second component go: RTP and RTCP share one.
+pub(super) fn tidied(description: &str) -> String {
+    let lines = || description.lines().filter(|line| !line.is_empty());
+    let is_ours = |line: &&str| line.starts_with(CANDIDATE) || *line == END;
+    let first_component = |line: &&str| line.split(' ').nth(1).is_none_or(|component| component == "1");
+    let candidates: Vec<&str> = lines().filter(is_ours).filter(first_component).collect();
+    let mut tidied = String::with_capacity(description.len());
+    let mut put = |lines: &[&str]| {
+        for line in lines {
+            tidied.push_str(line);
+            tidied.push_str("\r\n");
+        }
+    };
+    let (mut here, mut done) = (false, false);
+    for line in lines().filter(|line| !is_ours(line)) {
+        if line.starts_with("m=") {
+            if here {
+                put(&candidates);
+                (here, done) = (false, true);
+            }
+            here = !done && line.split(' ').nth(1) != Some("0");
+        }
+        put(&[line]);
+    }
+    if here || !done {
+        put(&candidates);
+    }
+    tidied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "v=0\r\na=group:BUNDLE 1 2\r\n";
+    const CANDIDATES: &str = "a=candidate:1 1 udp 7 192.0.2.1 5 typ host\r\na=end-of-candidates\r\n";
+    const SECOND: &str = "a=candidate:1 2 udp 7 192.0.2.1 5 typ host\r\n";
+
+    #[test]
+    fn candidates_go_to_the_first_living_section() {
+        let refused = "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
+        let video = "m=video 9 UDP/TLS/RTP/SAVPF 102\r\na=mid:1\r\n";
+        let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n";
+        for (before, after) in [
+            (
+                [HEAD, refused, SECOND, CANDIDATES, video, data].concat(),
+                [HEAD, refused, video, CANDIDATES, data].concat(),
+            ),
+            ([HEAD, video, CANDIDATES, data].concat(), [HEAD, video, CANDIDATES, data].concat()),
+            ([HEAD, refused, SECOND, CANDIDATES, data].concat(), [HEAD, refused, data, CANDIDATES].concat()),
+            ([HEAD, data].concat(), [HEAD, data].concat()),
+        ] {
+            assert_eq!(tidied(&before), after);
+        }
+    }
+}
