@@ -23,7 +23,7 @@ pub(super) fn tidied(description: &str) -> String {
         if line.starts_with("m=") {
             if here {
                 put(&candidates);
-                (here, done) = (false, true);
+                done = true;
             }
             here = !done && line.split(' ').nth(1) != Some("0");
         }
