@@ -1,6 +1,7 @@
 //! The driver on real sockets over loopback, against the `webrtc` crate and against itself.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod browser;
 mod echo;
 mod limits;
 mod many;
