@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::driver::{Command, Request};
+use crate::endpoint::Status;
 use crate::media::{RtpPacket, TrackId};
 use crate::{ChannelId, ChannelOptions, Config, Error, Event, Message, SessionId};
 
@@ -256,6 +257,14 @@ impl Handle {
         let limit = self.shared.config.max_message;
         let too_long = Error::MessageTooLong { got: message.len(), limit };
         if message.len() > limit { Err(too_long) } else { u32::try_from(message.len()).map_err(|_| too_long) }
+    }
+
+    /// What the session's path is like: address, round trip, bytes.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Stopped`].
+    pub async fn status(&self) -> Result<Status, Error> {
+        self.ask(Request::Status).await
     }
 
     /// Bytes sent that the peer has not acknowledged.

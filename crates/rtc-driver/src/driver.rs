@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::endpoint::Counters;
+use crate::endpoint::{Counters, Status};
 use crate::media::{Options, RtpPacket, TrackId};
 use crate::socket::{Socket, announced};
 use crate::{ChannelId, ChannelOptions, Config, Connection, Endpoint, Error, Message, SessionId};
@@ -37,6 +37,7 @@ pub(crate) enum Request {
     Send(ChannelId, Message, Reply<()>),
     SendRtp(TrackId, Vec<RtpPacket>),
     KeyFrame(TrackId),
+    Status(Reply<Status>),
     Resume,
     Close,
 }

@@ -66,7 +66,21 @@ pub struct Counters {
     pub runs: u64,
 }
 
+/// What a session's path is like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Where DTLS and RTP go; none before a path is found.
+    pub remote: Option<SocketAddr>,
+    /// The round trip of the last check that was answered, about one a second.
+    pub round_trip: Option<Duration>,
+    /// Bytes sent, with all that WebRTC adds, without UDP and IP.
+    pub sent: u64,
+    /// Bytes received, likewise.
+    pub received: u64,
+}
+
 struct Entry {
+    status: Status,
     session: Box<dyn Session>,
     /// The deadline that stands in the timers.
     armed: Option<Instant>,
@@ -257,7 +271,8 @@ impl Endpoint {
         self.last_id += 1;
         let id = SessionId(self.last_id);
         self.table.set_fragment(now, id, session.fragment());
-        self.sessions.insert(id, Entry { session, armed: None, dirty: false, reading: true });
+        self.sessions
+            .insert(id, Entry { status: Status::default(), session, armed: None, dirty: false, reading: true });
         self.counters.sessions += 1;
         self.touch(id);
         id

@@ -55,12 +55,13 @@ pub(crate) struct Table {
     checks: HashMap<Transaction, Check>,
 }
 
-/// A check under way: whose it is, and its two ends.
+/// A check under way: whose it is, its two ends, and when it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Check {
     pub(crate) id: SessionId,
     pub(crate) local: SocketAddr,
     pub(crate) path: Path,
+    pub(crate) sent: Instant,
 }
 
 impl Table {
@@ -202,7 +203,7 @@ mod tests {
         let (mut table, first, second) = two(now);
         table.set_fragment(now, first, "three");
         assert_eq!((table.by_fragment("one"), table.by_fragment("three")), (None, Some(first)));
-        let check = |id| Check { id, local: path(9).1, path: path(1) };
+        let check = |id| Check { id, local: path(9).1, path: path(1), sent: now };
         for number in 0..200_u8 {
             table.note_check([number; 12], check(first));
             table.claim(now, first, path(u16::from(number)), number == 0);

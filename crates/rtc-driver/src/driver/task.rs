@@ -238,6 +238,7 @@ impl Task {
                 // A track without a packet yet starts with a key frame.
                 let _ = endpoint.request_key_frame(now, id, track);
             }
+            Request::Status(reply) => answer(reply, endpoint.status(id)),
             Request::Resume => endpoint.set_reading(id, true),
             Request::Close => endpoint.close(now, id),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Endpoint;
+use super::{Endpoint, Status};
 use crate::media::{RtpPacket, TrackId};
 use crate::{ChannelId, ChannelOptions, Error, Message, SessionId};
 
@@ -84,6 +84,14 @@ impl Endpoint {
     /// [`Error::Closed`], or what the session refuses.
     pub fn request_key_frame(&mut self, now: Instant, id: SessionId, track: TrackId) -> Result<(), Error> {
         self.command(now, id, |session| session.request_key_frame(now, track))
+    }
+
+    /// What a session's path is like.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn status(&self, id: SessionId) -> Result<Status, Error> {
+        self.sessions.get(&id).map(|entry| entry.status).ok_or(Error::Closed)
     }
 
     /// Bytes of messages accepted by a session and not acknowledged by its peer.

@@ -24,7 +24,7 @@ impl Endpoint {
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram) {
         let path = (datagram.socket, datagram.from);
         let mut local = self.announced(&datagram);
-        let mut proven = false;
+        let (mut proven, mut round_trip) = (false, None);
         let id = match classify(&datagram.data) {
             Kind::Stun(stun) if stun.class == Class::Request => {
                 stun.receiver().and_then(|fragment| self.table.by_fragment(fragment))
@@ -34,6 +34,7 @@ impl Endpoint {
                     // The answer comes to the address that the check left from.
                     local = Some(check.local);
                     proven = stun.class == Class::Success;
+                    round_trip = Some(now.saturating_duration_since(check.sent));
                     Some(check.id)
                 }
                 None if self.is_mapping(now, datagram.from, &stun) => return,
@@ -46,6 +47,10 @@ impl Endpoint {
             self.counters.strays += 1;
             return;
         };
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            entry.status.received += datagram.data.len() as u64;
+            entry.status.round_trip = round_trip.or(entry.status.round_trip);
+        }
         let handed = self.command(now, id, |session| {
             session.handle_datagram(now, local, datagram.from, datagram.data);
             Ok(())
@@ -123,10 +128,16 @@ impl Endpoint {
     fn post(&mut self, now: Instant, id: SessionId, transmit: Transmit) {
         let Transmit { local, remote, data } = transmit;
         let Some(socket) = self.sockets.iter().position(|announced| announced.contains(&local)) else { return };
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            entry.status.sent += data.len() as u64;
+            if matches!(classify(&data), Kind::Dtls | Kind::Rtp) {
+                entry.status.remote = Some(remote);
+            }
+        }
         if let Kind::Stun(stun) = classify(&data) {
             match stun.class {
                 Class::Request => {
-                    let check = Check { id, local, path: (socket, remote) };
+                    let check = Check { id, local, path: (socket, remote), sent: now };
                     self.table.note_check(stun.transaction, check);
                 }
                 // The session answers only checks that carry its password.

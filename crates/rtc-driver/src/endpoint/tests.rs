@@ -147,3 +147,43 @@ fn a_stun_server_tells_the_public_address() {
     // The second session was told by its own candidates when it was made.
     assert!(candidates(&mut endpoint).iter().all(|candidate| candidate.contains("203.0.113.7 6000")));
 }
+
+/// Sessions that come and go, connected or not, leave nothing in the tables.
+#[test]
+fn nothing_is_left_of_ended_sessions() {
+    let mut now = Instant::now();
+    let addresses: [SocketAddr; 2] = ["192.0.2.1:5000".parse().unwrap(), "192.0.2.2:5000".parse().unwrap()];
+    let make = |own| Endpoint::new(now, Arc::new(Config::default()), vec![vec![own]]).unwrap();
+    let mut ends = addresses.map(make);
+    for round in 0..100 {
+        let (first, offer) = ends[0].offer(now, &Options::channel("chat")).unwrap();
+        let (second, answer) = ends[1].answer(now, &offer, &Options::default()).unwrap();
+        ends[0].accept_answer(now, first, &answer).unwrap();
+        // Some are ended before they are connected.
+        for _ in 0..(if round % 3 == 0 { 3 } else { 40 }) {
+            now += Duration::from_millis(1);
+            for (own, other) in [(0, 1), (1, 0)] {
+                ends[own].handle_timeout(now);
+                ends[own].flush(now);
+                while let Some(Outgoing { data, .. }) = ends[own].poll_transmit() {
+                    let datagram = Datagram { socket: 0, to: None, from: addresses[own], data };
+                    ends[other].handle_datagram(now, datagram);
+                }
+            }
+        }
+        if round % 3 != 0 {
+            let status = ends[0].status(first).unwrap();
+            assert_eq!(status.remote, Some(addresses[1]), "round {round}");
+            assert!(status.round_trip.is_some_and(|time| time <= Duration::from_millis(5)), "{status:?}");
+            assert!(status.sent > 1000 && status.received > 1000, "{status:?}");
+        }
+        ends[0].close(now, first);
+        ends[1].close(now, second);
+        for end in &mut ends {
+            end.flush(now);
+            let counts = (end.len(), end.table.len(), end.timers.len(), end.dirty.len());
+            assert_eq!(counts, (0, 0, 0, 0), "round {round}");
+            while end.poll_transmit().is_some() || end.poll_event().is_some() {}
+        }
+    }
+}
