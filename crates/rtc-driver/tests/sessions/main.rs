@@ -7,5 +7,6 @@ mod life;
 mod loss;
 mod media;
 mod restart;
+mod rogue;
 mod routing;
 mod stage;
