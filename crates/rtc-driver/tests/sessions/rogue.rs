@@ -41,7 +41,7 @@ struct Rogue {
     done: bool,
 }
 
-/// The CRC32c checksum (RFC 9260 appendix A), bit by bit.
+/// The `CRC32c` checksum (RFC 9260 appendix A), bit by bit.
 fn checksum(bytes: &[u8]) -> u32 {
     let mut sum = u32::MAX;
     for byte in bytes {
