@@ -48,6 +48,12 @@ impl Ring {
         (self.bytes, self.newest_key) = (0, None);
     }
 
+    /// Another publisher begins: viewers start at its first key frame, never with what came before it. Those who are
+    /// there already go on through the batches.
+    pub(crate) fn begin_anew(&mut self) {
+        self.newest_key = None;
+    }
+
     /// Where a viewer starts: the newest key frame. `None` while there is none in the ring.
     pub(crate) fn start(&self) -> Option<u64> {
         self.newest_key
@@ -101,6 +107,17 @@ mod tests {
         assert_eq!(ring.start(), Some(2));
         assert!(matches!(ring.at(3), Slot::Batch(batch) if batch.seq == 3));
         assert!(matches!(ring.at(4), Slot::Ahead));
+    }
+
+    #[test]
+    fn nobody_starts_with_what_another_publisher_left() {
+        let mut ring = ring(1_000, 100, [(0, true), (1, false)]);
+        ring.begin_anew();
+        ring.push(batch(2, false, 10));
+        assert_eq!(ring.start(), None);
+        assert!(matches!(ring.at(1), Slot::Batch(_)));
+        ring.push(batch(3, true, 10));
+        assert_eq!(ring.start(), Some(3));
     }
 
     #[test]

@@ -141,6 +141,7 @@ impl Stream {
         inner.publishers += 1;
         inner.away = false;
         inner.assembler.restart(expects);
+        inner.ring.begin_anew();
         let (closed, receiver) = watch::channel(None);
         let id = inner.publishers;
         let since = SystemTime::now();

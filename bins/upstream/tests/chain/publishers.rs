@@ -63,8 +63,14 @@ async fn an_encoder_comes_back_with_other_codecs_and_its_viewer_goes_on() {
     let avc = "-c:v libx264 -preset ultrafast -tune zerolatency -g 25 -c:a aac";
     let hevc = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=25 -c:a libopus";
     let first = encode(&ffmpeg, avc, &url);
-    let live = api::until_stream(&upstream.address, NAME, "live").await;
-    assert!(live["tracks"].to_string().contains("avc1"), "{live}");
+    let has = |codec: &'static str| {
+        let address = upstream.address.clone();
+        async move {
+            let stream = api::stream(&address, NAME).await;
+            (stream["state"] == "live" && stream["tracks"].to_string().contains(codec)).then_some(())
+        }
+    };
+    until("the first codecs", || has("avc1")).await;
 
     let mut viewer = Program::spawn("curl", &mut records(&curl, &url));
     let watched = |stream: &serde_json::Value| stream["bytes_out"].as_u64() > Some(20_000);
@@ -72,11 +78,7 @@ async fn an_encoder_comes_back_with_other_codecs_and_its_viewer_goes_on() {
     until("the viewer's first second", seen).await;
     first.kill().await;
     let _second = encode(&ffmpeg, hevc, &url);
-    let changed = || async {
-        let stream = api::stream(&upstream.address, NAME).await;
-        (stream["state"] == "live" && stream["tracks"].to_string().contains("hvc1")).then_some(())
-    };
-    until("the other codecs", changed).await;
+    until("the other codecs", || has("hvc1")).await;
     assert_eq!(api::stream(&upstream.address, NAME).await["viewers"]["http-flv"], 1);
     assert_eq!(decode(&ffmpeg, &url, 25).await, Decoded { pictures: 25, complaints: String::new() });
     assert!(viewer.is_running(), "{}", viewer.said());
