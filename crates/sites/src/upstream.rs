@@ -88,7 +88,7 @@ impl Sites {
     }
 
     /// `/cascade/v1/link` and `/cascade/v1/push/{lease}`; `/erwscascade/wsocket/register` and `/erwscascade/wspush/…` for
-    /// sites of the m7s plugin, also behind `/t/TOKEN`.
+    /// sites of the m7s plugin, also behind `/t/TOKEN` or one segment of a `conextpath`.
     pub fn router(&self) -> Router {
         Router::new()
             .route(PATH, get(take_link))
@@ -97,6 +97,8 @@ impl Sites {
             .route("/t/{token}/erwscascade/wsocket/{*register}", get(m7s::take_register))
             .route("/erwscascade/wspush/{*stream}", get(m7s::take_push))
             .route("/t/{token}/erwscascade/wspush/{*stream}", get(m7s::take_push))
+            .route("/{prefix}/erwscascade/wsocket/{*register}", get(m7s::take_register))
+            .route("/{prefix}/erwscascade/wspush/{*stream}", get(m7s::take_push))
             .with_state(self.clone())
     }
 

@@ -211,6 +211,8 @@ async fn a_site_needs_its_token_or_a_place_on_the_list() {
     assert_eq!(status("/erwscascade/wsocket/register".to_owned()).await, 400);
     let _site = Original::register(&upstream.address, &format!("/t/{token}"), CID).await;
     api::until_site(&upstream.address, CID).await;
+    let _prefixed = Original::register(&upstream.address, "/cascade", "listed").await;
+    api::until_site(&upstream.address, "listed").await;
 }
 
 #[tokio::test]
