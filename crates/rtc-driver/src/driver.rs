@@ -1,5 +1,6 @@
 //! The task that owns the sockets and the endpoint.
 
+mod ports;
 mod task;
 
 use std::net::SocketAddr;
@@ -56,13 +57,13 @@ impl Driver {
     /// [`Error::Config`], or [`Error::Listen`] where the host does not give the address.
     pub fn bind(config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let mut sockets: Vec<Socket> = Vec::new();
+        let mut sockets: Vec<Arc<Socket>> = Vec::new();
         for mut address in config.listen.iter().copied() {
             if address.port() == 0 {
                 // Both families share the port that the host chose for the first.
                 address.set_port(sockets.first().map_or(0, |first| first.local.port()));
             }
-            sockets.push(Socket::bind(address, config.socket_buffer)?);
+            sockets.push(Arc::new(Socket::bind(address, config.socket_buffer)?));
         }
         let announced: Vec<_> = sockets.iter().map(|socket| announced(socket.local, &config.public_ips)).collect();
         let addresses = announced.iter().flatten().copied().collect();

@@ -80,6 +80,8 @@ pub struct Status {
 }
 
 struct Entry {
+    /// The sockets whose addresses it announces.
+    sockets: Vec<usize>,
     status: Status,
     session: Box<dyn Session>,
     /// The deadline that stands in the timers.
@@ -94,8 +96,11 @@ struct Entry {
 pub struct Endpoint {
     config: Arc<Config>,
     stack: Stack,
-    /// The announced addresses of each socket.
-    sockets: Vec<Vec<SocketAddr>>,
+    /// The announced addresses of each socket. Those of the first are announced by all sessions that have none of their
+    /// own.
+    sockets: HashMap<usize, Vec<SocketAddr>>,
+    shared_sockets: usize,
+    last_socket: usize,
     mapping: Option<Mapping>,
     mapped: Option<(SocketAddr, SocketAddr)>,
     sessions: HashMap<SessionId, Entry>,
@@ -136,7 +141,9 @@ impl Endpoint {
             mapping,
             stack: Stack::new(Arc::clone(&config))?,
             config,
-            sockets,
+            shared_sockets: sockets.len(),
+            last_socket: sockets.len(),
+            sockets: sockets.into_iter().enumerate().collect(),
             mapped: None,
             sessions: HashMap::new(),
             last_id: 0,
@@ -172,9 +179,39 @@ impl Endpoint {
     /// # Errors
     /// [`Error::TooManySessions`], or what the session itself refuses; no session is left then.
     pub fn offer(&mut self, now: Instant, options: &Options) -> Result<(SessionId, String), Error> {
-        let mut session = self.make(now, options)?;
+        self.offer_from(now, &self.shared(), options)
+    }
+
+    /// As [`offer`](Self::offer), from sockets of its own.
+    ///
+    /// # Errors
+    /// As [`offer`](Self::offer).
+    pub fn offer_from(
+        &mut self,
+        now: Instant,
+        sockets: &[usize],
+        options: &Options,
+    ) -> Result<(SessionId, String), Error> {
+        let mut session = self.make(now, sockets, options)?;
         let offer = session.create_offer(now, false)?;
-        Ok((self.enter(now, session), offer))
+        Ok((self.enter(now, sockets, session), offer))
+    }
+
+    fn shared(&self) -> Vec<usize> {
+        (0..self.shared_sockets).collect()
+    }
+
+    /// Takes a further socket, announced as the given addresses; returns its number.
+    pub fn add_socket(&mut self, announced: Vec<SocketAddr>) -> usize {
+        let number = self.last_socket;
+        self.last_socket += 1;
+        self.sockets.insert(number, announced);
+        number
+    }
+
+    /// Forgets a socket when its sessions have ended.
+    pub fn remove_socket(&mut self, number: usize) {
+        self.sockets.remove(&number);
     }
 
     /// Makes a session from a peer's offer, and the answer.
@@ -182,10 +219,11 @@ impl Endpoint {
     /// # Errors
     /// [`Error::TooManySessions`], or what the session itself refuses; no session is left then.
     pub fn answer(&mut self, now: Instant, offer: &str, options: &Options) -> Result<(SessionId, String), Error> {
-        let mut session = self.make(now, options)?;
+        let sockets = self.shared();
+        let mut session = self.make(now, &sockets, options)?;
         let answer = guarded(session.as_mut(), |session| session.handle_offer(now, offer));
         let answer = self.survived(answer, "the offer")??;
-        Ok((self.enter(now, session), answer))
+        Ok((self.enter(now, &sockets, session), answer))
     }
 
     /// Whether a session's messages are to come out. While they are not, its peer's window closes.
@@ -251,14 +289,15 @@ impl Endpoint {
         self.events.pop_front()
     }
 
-    fn make(&mut self, now: Instant, options: &Options) -> Result<Box<dyn Session>, Error> {
+    fn make(&mut self, now: Instant, sockets: &[usize], options: &Options) -> Result<Box<dyn Session>, Error> {
         let limit = self.config.max_sessions;
         if self.sessions.len() >= limit {
             return Err(Error::TooManySessions { limit });
         }
-        let locals: Vec<SocketAddr> = self.sockets.iter().flatten().copied().collect();
+        let announced = sockets.iter().filter_map(|number| self.sockets.get(number));
+        let locals: Vec<SocketAddr> = announced.flatten().copied().collect();
         let mut session = self.stack.session(now, &locals, &options.tracks)?;
-        if let Some((base, mapped)) = self.mapped {
+        if let Some((base, mapped)) = self.mapped.filter(|(base, _)| locals.contains(base)) {
             session.add_mapped_address(now, base, mapped)?;
         }
         for (label, channel) in &options.channels {
@@ -267,12 +306,21 @@ impl Endpoint {
         Ok(Box::new(session))
     }
 
-    fn enter(&mut self, now: Instant, session: Box<dyn Session>) -> SessionId {
+    fn enter(&mut self, now: Instant, sockets: &[usize], session: Box<dyn Session>) -> SessionId {
         self.last_id += 1;
         let id = SessionId(self.last_id);
         self.table.set_fragment(now, id, session.fragment());
-        self.sessions
-            .insert(id, Entry { status: Status::default(), session, armed: None, dirty: false, reading: true });
+        self.sessions.insert(
+            id,
+            Entry {
+                sockets: sockets.to_vec(),
+                status: Status::default(),
+                session,
+                armed: None,
+                dirty: false,
+                reading: true,
+            },
+        );
         self.counters.sessions += 1;
         self.touch(id);
         id

@@ -107,12 +107,15 @@ pub struct Options {
     /// Sound and pictures. In an answer each one takes the first media section of its kind and direction that the offer
     /// has left; a section that none takes is refused.
     pub tracks: Vec<Track>,
+    /// For offers: a port of its own, chosen by the host, as browsers have one. Needed where several sessions go to one
+    /// peer that has one port for all of them, such as a server: only its port tells our sessions apart there, and here.
+    pub own_port: bool,
 }
 
 impl Options {
     /// One reliable, ordered data channel.
     #[must_use]
     pub fn channel(label: impl Into<String>) -> Self {
-        Self { channels: vec![(label.into(), crate::ChannelOptions::default())], tracks: Vec::new() }
+        Self { channels: vec![(label.into(), crate::ChannelOptions::default())], ..Self::default() }
     }
 }

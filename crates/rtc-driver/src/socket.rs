@@ -1,8 +1,9 @@
 //! A UDP socket that takes and gives many datagrams per system call, and what waits to leave.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
@@ -24,8 +25,18 @@ const MAX_BATCH: usize = 60_000;
 pub(crate) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
-    buffer: Vec<u8>,
     pub(crate) local: SocketAddr,
+}
+
+/// The sockets by the numbers that the endpoint knows them by.
+pub(crate) type Sockets = HashMap<usize, Arc<Socket>>;
+
+/// The receiving side of a socket.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    number: usize,
+    socket: Arc<Socket>,
+    buffer: Vec<u8>,
 }
 
 impl Socket {
@@ -47,39 +58,7 @@ impl Socket {
         let socket = StdSocket::from(raw);
         let state = UdpSocketState::new((&socket).into())?;
         let local = socket.local_addr()?;
-        Ok(Self { io: UdpSocket::from_std(socket)?, state, buffer: vec![0; SLOT * BATCH_SIZE], local })
-    }
-
-    /// Takes what has arrived, one batch at most.
-    pub(crate) fn poll_receive(
-        &mut self,
-        context: &mut Context<'_>,
-        socket: usize,
-        into: &mut Vec<Datagram>,
-    ) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.io.poll_recv_ready(context))?;
-            let mut slots: Vec<IoSliceMut<'_>> = self.buffer.chunks_mut(SLOT).map(IoSliceMut::new).collect();
-            let mut metas = [RecvMeta::default(); BATCH_SIZE];
-            let receive = || self.state.recv((&self.io).into(), &mut slots, &mut metas);
-            match self.io.try_io(Interest::READABLE, receive) {
-                Ok(count) => {
-                    for (slot, meta) in slots.iter().zip(&metas).take(count) {
-                        let bytes = slot.get(..meta.len).unwrap_or_default();
-                        let datagram = |data: &[u8]| Datagram {
-                            socket,
-                            to: meta.dst_ip,
-                            from: meta.addr,
-                            data: BytesMut::from(data),
-                        };
-                        into.extend(bytes.chunks(meta.stride.max(1)).map(datagram));
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        Ok(Self { io: UdpSocket::from_std(socket)?, state, local })
     }
 
     /// Waits until the socket may take more.
@@ -96,6 +75,41 @@ impl Socket {
             src_ip: None,
         };
         self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit))
+    }
+}
+
+impl Reader {
+    /// Reads a socket, at most `slots` joined batches of the host at a time; each costs 64 KiB.
+    pub(crate) fn new(number: usize, socket: Arc<Socket>, slots: usize) -> Self {
+        Self { number, socket, buffer: vec![0; SLOT * slots.clamp(1, BATCH_SIZE)] }
+    }
+
+    /// Takes what has arrived, one batch at most.
+    pub(crate) fn poll_receive(&mut self, context: &mut Context<'_>, into: &mut Vec<Datagram>) -> Poll<io::Result<()>> {
+        let Self { number, socket, buffer } = self;
+        loop {
+            ready!(socket.io.poll_recv_ready(context))?;
+            let mut slots: Vec<IoSliceMut<'_>> = buffer.chunks_mut(SLOT).map(IoSliceMut::new).collect();
+            let mut metas = [RecvMeta::default(); BATCH_SIZE];
+            let receive = || socket.state.recv((&socket.io).into(), &mut slots, &mut metas);
+            match socket.io.try_io(Interest::READABLE, receive) {
+                Ok(count) => {
+                    for (slot, meta) in slots.iter().zip(&metas).take(count) {
+                        let bytes = slot.get(..meta.len).unwrap_or_default();
+                        let datagram = |data: &[u8]| Datagram {
+                            socket: *number,
+                            to: meta.dst_ip,
+                            from: meta.addr,
+                            data: BytesMut::from(data),
+                        };
+                        into.extend(bytes.chunks(meta.stride.max(1)).map(datagram));
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 }
 
@@ -139,9 +153,9 @@ impl Outbox {
     }
 
     /// Sends what the sockets take. Datagrams that the host refuses are lost, as on any network.
-    pub(crate) fn flush(&mut self, sockets: &[Socket]) {
+    pub(crate) fn flush(&mut self, sockets: &Sockets) {
         while let Some(batch) = self.blocked.take().or_else(|| self.next_batch(sockets)) {
-            let Some(socket) = sockets.get(batch.socket) else { continue };
+            let Some(socket) = sockets.get(&batch.socket) else { continue };
             match socket.send(&batch) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = Some(batch);
@@ -153,9 +167,9 @@ impl Outbox {
         }
     }
 
-    fn next_batch(&mut self, sockets: &[Socket]) -> Option<Batch> {
+    fn next_batch(&mut self, sockets: &Sockets) -> Option<Batch> {
         let first = self.take_first()?;
-        let most = sockets.get(first.socket).map_or(1, |socket| socket.state.max_gso_segments());
+        let most = sockets.get(&first.socket).map_or(1, |socket| socket.state.max_gso_segments());
         let (socket, to, segment) = (first.socket, first.to, first.data.len());
         let mut batch = Batch { socket, to, bytes: Vec::from(first.data), segment, segments: 1 };
         while batch.segments < most && batch.bytes.len() == segment * batch.segments {
@@ -212,8 +226,9 @@ mod tests {
 
     #[tokio::test]
     async fn datagrams_alike_leave_together() {
-        let sockets = [Socket::bind("127.0.0.1:0".parse().unwrap(), 65_536).unwrap()];
-        let most = sockets[0].state.max_gso_segments();
+        let socket = Arc::new(Socket::bind("127.0.0.1:0".parse().unwrap(), 65_536).unwrap());
+        let sockets = Sockets::from([(0, socket)]);
+        let most = sockets[&0].state.max_gso_segments();
         let mut outbox = Outbox::new(10_000);
         for (to, bytes) in [(1, 100), (1, 100), (1, 50), (1, 50), (2, 50), (2, 60)] {
             assert!(outbox.push(outgoing(to, bytes)));

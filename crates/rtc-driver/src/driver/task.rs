@@ -9,11 +9,13 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::ports::{Port, Ports};
 use super::{Command, Reply, Request};
 use crate::connection::{MAX_NEWS, Shared};
 use crate::endpoint::{Counters, Datagram};
+use crate::media::Options;
 use crate::metrics;
-use crate::socket::{Outbox, Socket};
+use crate::socket::{Outbox, Reader, Socket, Sockets};
 use crate::{CloseReason, Config, Connection, Endpoint, Error, Event, SessionId, State};
 
 /// Commands taken in one turn of the loop, so that datagrams and deadlines are not kept waiting.
@@ -25,13 +27,18 @@ struct Owner {
     shared: Arc<Shared>,
     /// Bytes of messages for which room was taken and not given back.
     accepted: usize,
+    /// The session's own sockets.
+    ports: Vec<Port>,
 }
 
 /// The driver's task.
 pub(super) struct Task {
     config: Arc<Config>,
     endpoint: Endpoint,
-    sockets: Vec<Socket>,
+    sockets: Sockets,
+    /// The shared sockets. Those of single sessions have a task each, so that none is looked at in vain.
+    readers: Vec<Reader>,
+    ports: Ports,
     inbox: mpsc::UnboundedReceiver<Command>,
     /// For new handles; weak, so that the task ends when all handles are gone.
     commands: mpsc::WeakUnboundedSender<Command>,
@@ -45,14 +52,18 @@ impl Task {
     pub(super) fn new(
         config: Arc<Config>,
         endpoint: Endpoint,
-        sockets: Vec<Socket>,
+        sockets: Vec<Arc<Socket>>,
         inbox: mpsc::UnboundedReceiver<Command>,
         commands: mpsc::WeakUnboundedSender<Command>,
     ) -> Self {
         let outbox = Outbox::new(config.backlog);
         let shown = Counters::default();
         let (owners, arrived) = (HashMap::new(), Vec::new());
-        Self { config, endpoint, sockets, inbox, commands, owners, outbox, arrived, shown }
+        let read = |(number, socket): (usize, &Arc<Socket>)| Reader::new(number, Arc::clone(socket), usize::MAX);
+        let readers = sockets.iter().enumerate().map(read).collect();
+        let sockets = sockets.into_iter().enumerate().collect();
+        let ports = Ports::default();
+        Self { config, endpoint, sockets, readers, ports, inbox, commands, owners, outbox, arrived, shown }
     }
 
     pub(super) async fn run(mut self) {
@@ -81,11 +92,12 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let blocked = self.outbox.blocked_on();
+        let blocked = self.outbox.blocked_on().and_then(|number| self.sockets.get(&number)).cloned();
         let mut command = None;
         tokio::select! {
             taken = self.inbox.recv(), if blocked.is_none() => command = Some(taken.unwrap_or(Command::Stop(None))),
-            () = exchange(&mut self.sockets, blocked, &mut self.arrived) => {}
+            () = exchange(&mut self.readers, blocked.as_deref(), &mut self.arrived) => {}
+            batch = self.ports.receive() => self.arrived.extend(batch),
             () = sleep => {}
         }
         let now = Instant::now();
@@ -140,6 +152,12 @@ impl Task {
             metrics::lost(lost);
         }
         self.outbox.flush(&self.sockets);
+        if self.outbox.blocked_on().is_none() {
+            for port in self.ports.retired() {
+                self.sockets.remove(&port);
+                self.endpoint.remove_socket(port);
+            }
+        }
         let counters = self.endpoint.counters();
         if (counters.strays, counters.panics) != (self.shown.strays, self.shown.panics) {
             self.shown = counters;
@@ -170,7 +188,9 @@ impl Task {
         let _ = owner.events.send(event);
         if let Some(reason) = closed {
             owner.shared.room.close();
-            self.owners.remove(&id);
+            // The goodbye is still to leave by the session's own sockets.
+            let ports = self.owners.remove(&id).map(|owner| owner.ports).unwrap_or_default();
+            self.ports.retire(ports);
             metrics::session_ended(reason.name());
             tracing::debug!(session = %id, reason = reason.name(), "session ended");
         } else if waiting > MAX_NEWS {
@@ -181,12 +201,12 @@ impl Task {
     fn handle(&mut self, now: Instant, command: Command) {
         match command {
             Command::Offer(options, reply) => {
-                let made = self.endpoint.offer(now, &options);
-                self.connect(made, reply);
+                let (made, ports) = self.offer(now, &options);
+                self.connect(made, ports, reply);
             }
             Command::Answer(offer, options, reply) => {
                 let made = self.endpoint.answer(now, &offer, &options);
-                self.connect(made, reply);
+                self.connect(made, Vec::new(), reply);
             }
             Command::Session(id, request) => self.request(now, id, request),
             Command::Count(reply) => answer(reply, self.endpoint.counters()),
@@ -194,12 +214,36 @@ impl Task {
         }
     }
 
-    fn connect(&mut self, made: Result<(SessionId, String), Error>, reply: Reply<(Connection, String)>) {
+    fn offer(&mut self, now: Instant, options: &Options) -> (Result<(SessionId, String), Error>, Vec<Port>) {
+        if !options.own_port {
+            return (self.endpoint.offer(now, options), Vec::new());
+        }
+        let opened = self.ports.open(&self.config, &mut self.endpoint, &mut self.sockets);
+        let (failed, ports) = opened;
+        if let Some(error) = failed {
+            self.ports.retire(ports);
+            return (Err(error), Vec::new());
+        }
+        let numbers: Vec<usize> = ports.iter().map(|port| port.number).collect();
+        let made = self.endpoint.offer_from(now, &numbers, options);
+        if made.is_ok() {
+            return (made, ports);
+        }
+        self.ports.retire(ports);
+        (made, Vec::new())
+    }
+
+    fn connect(
+        &mut self,
+        made: Result<(SessionId, String), Error>,
+        ports: Vec<Port>,
+        reply: Reply<(Connection, String)>,
+    ) {
         let connected = made.and_then(|(id, description)| {
             let commands = self.commands.upgrade().ok_or(Error::Stopped)?;
             let shared = Arc::new(Shared::new(Arc::clone(&self.config)));
             let (events, receiver) = mpsc::unbounded_channel();
-            self.owners.insert(id, Owner { events, shared: Arc::clone(&shared), accepted: 0 });
+            self.owners.insert(id, Owner { events, shared: Arc::clone(&shared), accepted: 0, ports });
             metrics::session_began();
             tracing::debug!(session = %id, "session began");
             Ok((Connection::new(id, commands, shared, receiver), description))
@@ -259,11 +303,11 @@ fn answer<T>(reply: tokio::sync::oneshot::Sender<T>, value: T) {
 }
 
 /// Waits until datagrams have come, or the socket that is full takes more.
-async fn exchange(sockets: &mut [Socket], blocked: Option<usize>, into: &mut Vec<Datagram>) {
+async fn exchange(readers: &mut [Reader], blocked: Option<&Socket>, into: &mut Vec<Datagram>) {
     poll_fn(|context| {
         let mut ready = false;
-        for (index, socket) in sockets.iter_mut().enumerate() {
-            match socket.poll_receive(context, index, into) {
+        for reader in readers.iter_mut() {
+            match reader.poll_receive(context, into) {
                 Poll::Ready(Err(error)) => {
                     // The host reports what became of earlier sends this way; the socket itself goes on.
                     tracing::debug!(%error, "receiving failed");
@@ -272,8 +316,8 @@ async fn exchange(sockets: &mut [Socket], blocked: Option<usize>, into: &mut Vec
                 Poll::Ready(Ok(())) => ready = true,
                 Poll::Pending => {}
             }
-            ready |= blocked == Some(index) && socket.poll_writable(context).is_ready();
         }
+        ready |= blocked.is_some_and(|socket| socket.poll_writable(context).is_ready());
         if ready { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

@@ -62,7 +62,7 @@ impl Endpoint {
 
     /// The announced address that a datagram was sent to: behind one-to-one NAT the host knows another.
     fn announced(&self, datagram: &Datagram) -> Option<SocketAddr> {
-        let announced = self.sockets.get(datagram.socket)?;
+        let announced = self.sockets.get(&datagram.socket)?;
         let exact = announced.iter().find(|address| Some(address.ip()) == datagram.to);
         exact.or_else(|| announced.first()).copied()
     }
@@ -127,8 +127,10 @@ impl Endpoint {
 
     fn post(&mut self, now: Instant, id: SessionId, transmit: Transmit) {
         let Transmit { local, remote, data } = transmit;
-        let Some(socket) = self.sockets.iter().position(|announced| announced.contains(&local)) else { return };
-        if let Some(entry) = self.sessions.get_mut(&id) {
+        let Some(entry) = self.sessions.get_mut(&id) else { return };
+        let announces = |number: &&usize| self.sockets.get(number).is_some_and(|announced| announced.contains(&local));
+        let Some(socket) = entry.sockets.iter().find(announces).copied() else { return };
+        {
             entry.status.sent += data.len() as u64;
             if matches!(classify(&data), Kind::Dtls | Kind::Rtp) {
                 entry.status.remote = Some(remote);
@@ -155,14 +157,15 @@ impl Endpoint {
         if !mapping.takes(now, from, &stun.transaction) {
             return false;
         }
-        let base = mapping.base;
-        let own = |address: &SocketAddr| self.sockets.iter().flatten().any(|announced| announced == address);
+        let (base, socket) = (mapping.base, mapping.socket);
+        let own = |address: &SocketAddr| self.sockets.values().flatten().any(|announced| announced == address);
         let mapped = stun.mapped_address().filter(|address| !own(address)).map(|mapped| (base, mapped));
         if let Some((base, address)) = mapped
             && self.mapped != mapped
         {
             self.mapped = mapped;
-            for id in self.sessions.keys().copied().collect::<Vec<_>>() {
+            let told = self.sessions.iter().filter(|(_, entry)| entry.sockets.contains(&socket)).map(|(id, _)| *id);
+            for id in told.collect::<Vec<_>>() {
                 // A session that does not take it goes on with the addresses it has.
                 let _ = self.command(now, id, |session| session.add_mapped_address(now, base, address));
             }

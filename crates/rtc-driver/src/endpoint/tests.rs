@@ -76,7 +76,7 @@ fn a_panic_ends_its_own_session_only() {
     let now = Instant::now();
     let mut endpoint = endpoint(now);
     let (other, _) = endpoint.offer(now, &Options::channel("chat")).unwrap();
-    let fragile = endpoint.enter(now, Box::new(Fragile));
+    let fragile = endpoint.enter(now, &[0], Box::new(Fragile));
     endpoint.flush(now);
     let mut check = crate::wire::binding_request([5; 12]);
     check.extend([0, 6, 0, 9]);

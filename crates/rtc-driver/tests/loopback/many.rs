@@ -1,6 +1,6 @@
 //! Many sessions on one port.
 
-use sluicegate_rtc_driver::{Event, Message, Options};
+use sluicegate_rtc_driver::{CloseReason, Event, Message, Options, State};
 
 use crate::peer::{Peer, config, driver, echo, event, within};
 
@@ -69,5 +69,55 @@ async fn both_families_work() {
         let (_answerer, answer) = second.answer(offer, Options::default()).await.unwrap();
         offerer.handle().accept_answer(answer).await.unwrap();
         event(&mut offerer, "an open channel", |event| matches!(event, Event::ChannelOpen { .. }).then_some(())).await;
+    }
+}
+
+/// Several sessions between the same two drivers, as relays of several streams need them: each has a port of its own at
+/// the end that offers, and gives it back.
+#[tokio::test]
+async fn sessions_with_ports_of_their_own_share_a_peer() {
+    let (first, second) = (driver(), driver());
+    let mut pairs = Vec::new();
+    for number in 0..5 {
+        let options = Options { own_port: true, ..Options::channel(format!("relay {number}")) };
+        let (mut offerer, offer) = first.offer(options).await.unwrap();
+        let (answerer, answer) = second.answer(offer.as_str(), Options::default()).await.unwrap();
+        offerer.handle().accept_answer(answer).await.unwrap();
+        let open = |event: &Event| match event {
+            Event::ChannelOpen { channel, .. } => Some(*channel),
+            _ => None,
+        };
+        let channel = event(&mut offerer, "an open channel", open).await;
+        let candidate = offer.lines().find(|line| line.starts_with("a=candidate:")).unwrap();
+        let port: u16 = candidate.split(' ').nth(5).unwrap().parse().unwrap();
+        assert_ne!(port, first.addresses()[0].port());
+        pairs.push((offerer, channel, answerer, port));
+    }
+    for (number, (offerer, channel, answerer, port)) in pairs.iter_mut().enumerate() {
+        let words = Message::Text(format!("to {number}"));
+        offerer.handle().send(*channel, words.clone()).await.unwrap();
+        let arrived = event(answerer, "a message", |event| match event {
+            Event::Message { message, .. } => Some(message.clone()),
+            _ => None,
+        })
+        .await;
+        assert_eq!(arrived, words);
+        assert_eq!(answerer.handle().status().await.unwrap().remote.unwrap().port(), *port);
+    }
+    let ports: Vec<u16> = pairs.iter().map(|(.., port)| *port).collect();
+    for (offerer, _, answerer, _) in &mut pairs {
+        offerer.handle().close();
+        event(answerer, "the end", |event| {
+            matches!(event, Event::State(State::Closed(CloseReason::Peer))).then_some(())
+        })
+        .await;
+    }
+    for port in ports {
+        within("a free port", async {
+            while std::net::UdpSocket::bind(("127.0.0.1", port)).is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 }
