@@ -189,4 +189,13 @@ pub enum Event {
     /// The peer asks for a key frame on a track that we send (PLI or FIR, RFC 4585 section 6.3.1, RFC 5104 section
     /// 4.3.1).
     KeyFrameWanted(TrackId),
+    /// The sender's clock at an RTP timestamp (RFC 3550 section 6.4.1), which keeps the tracks of one peer in step.
+    SenderReport {
+        /// The track.
+        track: TrackId,
+        /// Seconds since 1900 in 32.32 fixed point, by the peer's clock.
+        ntp: u64,
+        /// The same moment in ticks of the track's clock.
+        timestamp: u32,
+    },
 }

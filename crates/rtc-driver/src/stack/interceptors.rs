@@ -1,5 +1,6 @@
 //! What stands between RTP on the wire and the session: retransmission, reports, and our own two.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ const MAX_REMEMBERED: usize = 2048;
 pub(super) fn registry(engine: &mut MediaEngine) -> Result<Registry, Error> {
     let registry = register_default_interceptors(Registry::new(), engine)?;
     // Nearer to the wire than the responder (4,000), and behind everything that reads reports.
-    Ok(registry.with(Slot::from(3_900), NackLimit::default()).with(Slot::from(14_000), KeyFrameRequests::default()))
+    Ok(registry.with(Slot::from(3_900), NackLimit::default()).with(Slot::from(14_000), Feedback::default()))
 }
 
 /// Packets on their way through.
@@ -80,25 +81,28 @@ macro_rules! interceptor {
     };
 }
 
-/// Lets requests for key frames through to the session; the stack ends all incoming RTCP otherwise.
+/// Lets requests for key frames and sender reports through to the session; the stack ends all incoming RTCP otherwise.
 #[derive(Default)]
-struct KeyFrameRequests {
+struct Feedback {
     queues: Queues,
 }
 
-interceptor!(KeyFrameRequests, mark, pass);
+interceptor!(Feedback, mark, pass);
 
-impl KeyFrameRequests {
+impl Feedback {
     #[expect(clippy::unused_self, reason = "the macro calls it on all interceptors")]
     fn pass(&self, _: &TaggedPacket) {}
 
     fn mark(&mut self, packet: &mut TaggedPacket) -> bool {
         if let Packet::Rtcp(reports) = &mut packet.message.packet {
-            let asks =
-                |report: &dyn std::any::Any| report.is::<PictureLossIndication>() || report.is::<FullIntraRequest>();
-            if reports.iter().any(|report| asks(report.as_any())) {
-                // The stack finds the track by the first report, so that the others must not stand before it.
-                reports.retain(|report| asks(report.as_any()));
+            let asks = |report: &dyn Any| report.is::<PictureLossIndication>() || report.is::<FullIntraRequest>();
+            let tells = |report: &dyn Any| report.is::<SenderReport>();
+            // The stack finds the track by the first report, so that only those of one kind go on together. A sender
+            // report that is left out comes again in a second.
+            let wanted: fn(&dyn Any) -> bool =
+                if reports.iter().any(|report| asks(report.as_any())) { asks } else { tells };
+            if reports.iter().any(|report| wanted(report.as_any())) {
+                reports.retain(|report| wanted(report.as_any()));
                 packet.message.add(Attribute::DeliverToApplication);
             }
         }
@@ -138,9 +142,8 @@ impl NackLimit {
             let granted: Vec<u16> = asked.filter(|sequence| self.grant(now, nack.media_ssrc, *sequence)).collect();
             *report = Box::new(TransportLayerNack { nacks: pairs(&granted), ..nack.clone() });
         }
-        let empty = |report: &dyn std::any::Any| {
-            report.downcast_ref::<TransportLayerNack>().is_some_and(|nack| nack.nacks.is_empty())
-        };
+        let empty =
+            |report: &dyn Any| report.downcast_ref::<TransportLayerNack>().is_some_and(|nack| nack.nacks.is_empty());
         reports.retain(|report| !empty(report.as_any()));
         // An empty compound is the stack's own sign for something else.
         !reports.is_empty()

@@ -8,6 +8,7 @@ use rtc::peer_connection::event::RTCTrackEvent;
 use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtp::{Header, Packet};
 use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
@@ -184,11 +185,16 @@ impl RtcSession {
                 let packet = RtpPacket { sequence, timestamp, marker, payload: packet.payload };
                 self.events.push_back(Event::Rtp { track, packet });
             }
-            // Only requests for key frames come so far.
-            RTCMessage::RtcpPacket(name, reports) if !reports.is_empty() => {
-                if let Some(track) = self.media.names.get(&name).copied() {
-                    self.events.push_back(Event::KeyFrameWanted(track));
-                }
+            // Requests for key frames, or sender reports: nothing else comes so far.
+            RTCMessage::RtcpPacket(name, reports) => {
+                let Some(track) = self.media.names.get(&name).copied() else { return };
+                let report = |report: &SenderReport| Event::SenderReport {
+                    track,
+                    ntp: report.ntp_time,
+                    timestamp: report.rtp_time,
+                };
+                let told = reports.first().map(|first| first.as_any().downcast_ref::<SenderReport>().map(report));
+                self.events.extend(told.map(|told| told.unwrap_or(Event::KeyFrameWanted(track))));
             }
             _ => {}
         }

@@ -112,13 +112,20 @@ async fn data_channels_work_in_both_roles() {
     driver.shutdown().await;
 }
 
-/// The page publishes a moving picture in VP8 to one session; its packets go out by another one, and a second page
-/// decodes them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_published_picture_plays_elsewhere() {
     let Some(chromium) = find(Peer::Chromium) else { return };
     let Some(driver) = driver() else { return };
-    let mut publisher = page(&chromium).await;
+    for codec in [Codec::vp8(), Codec::h264()] {
+        forwarded(&chromium, &driver, codec).await;
+    }
+    driver.shutdown().await;
+}
+
+/// The page publishes a moving picture to one session; its packets go out by another one, and a second page decodes
+/// them.
+async fn forwarded(chromium: &std::path::Path, driver: &Driver, codec: Codec) {
+    let mut publisher = page(chromium).await;
     let canvas = "
         const canvas = document.createElement('canvas');
         [canvas.width, canvas.height] = [320, 240];
@@ -130,11 +137,11 @@ async fn a_published_picture_plays_elsewhere() {
         true";
     assert_eq!(publisher.value(canvas).await, true);
     let offer = publisher.value("offer()").await;
-    let takes = Options { tracks: vec![Track::Receive(vec![Codec::vp8()])], ..Options::default() };
+    let takes = Options { tracks: vec![Track::Receive(vec![codec.clone()])], ..Options::default() };
     let (mut source, answer) = driver.answer(offer.as_str().unwrap(), takes).await.unwrap();
     assert_eq!(call(&mut publisher, "accept", &answer).await, true);
 
-    let mut viewer = page(&chromium).await;
+    let mut viewer = page(chromium).await;
     let player = "
         pc.addTransceiver('video', {direction: 'recvonly'});
         pc.addTransceiver('audio', {direction: 'recvonly'});
@@ -146,7 +153,7 @@ async fn a_published_picture_plays_elsewhere() {
         true";
     assert_eq!(viewer.value(player).await, true);
     let offer = viewer.value("offer()").await;
-    let sends = Options { tracks: vec![Track::Send(Codec::vp8())], ..Options::default() };
+    let sends = Options { tracks: vec![Track::Send(codec)], ..Options::default() };
     let (mut sink, answer) = driver.answer(offer.as_str().unwrap(), sends).await.unwrap();
     assert_eq!(call(&mut viewer, "accept", &answer).await, true);
     let outgoing = event(&mut sink, "a track", opened).await;
@@ -176,5 +183,4 @@ async fn a_published_picture_plays_elsewhere() {
     .await;
     assert_eq!(viewer.value("[video.videoWidth, video.videoHeight].join('x')").await, "320x240");
     forwarding.abort();
-    driver.shutdown().await;
 }

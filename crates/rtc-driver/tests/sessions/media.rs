@@ -99,6 +99,27 @@ fn a_request_for_a_key_frame_arrives() {
     assert_eq!(call.stage.seen(0, sender).wanted, 1, "reports are not requests");
 }
 
+/// The RTP timestamps advance by the session's clock; the other half is the host's own, which does not wait for tests.
+#[test]
+fn sender_reports_tell_the_clock() {
+    let mut call = Call::new(true);
+    let video = call.track("H264");
+    for number in 0..150 {
+        call.send(video, number);
+        // 3,000 ticks of 90 kHz.
+        call.stage.pass(Duration::from_micros(33_333));
+    }
+    let seen = call.stage.seen(1, call.receiver);
+    let [first, .., last] = &seen.reports[..] else { panic!("{:?}", seen.reports) };
+    assert_eq!(seen.tracks[0].0, first.0);
+    let ticks = last.2.wrapping_sub(first.2);
+    assert!(ticks.abs_diff(3 * 90_000) < 9000 || ticks.abs_diff(4 * 90_000) < 9000, "{ticks}");
+    // 70 years lie between 1900 and 1970, 17 of them leap years.
+    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!((last.1 >> 32).abs_diff(unix + (70 * 365 + 17) * 86_400) < 60);
+    assert_eq!(call.stage.seen(0, call.sender).wanted, 0);
+}
+
 #[test]
 fn lost_packets_are_sent_again_but_not_over_and_over() {
     let mut call = Call::new(true);

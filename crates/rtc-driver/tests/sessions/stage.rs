@@ -21,6 +21,8 @@ pub(crate) struct Seen {
     pub(crate) tracks: Vec<(TrackId, Direction, Codec)>,
     pub(crate) packets: Vec<(TrackId, RtpPacket)>,
     pub(crate) wanted: usize,
+    /// By track: the sender's clock and the RTP timestamp.
+    pub(crate) reports: Vec<(TrackId, u64, u32)>,
 }
 
 /// One endpoint with the sockets that it owns.
@@ -129,6 +131,7 @@ impl Stage {
             tracks: Vec::new(),
             packets: Vec::new(),
             wanted: 0,
+            reports: Vec::new(),
         };
         self.hosts[host].seen.get(&id).unwrap_or(&NOTHING)
     }
@@ -174,6 +177,7 @@ impl Stage {
                 Event::Candidate(candidate) => seen.candidates.push(candidate),
                 Event::TrackOpen { track, direction, codec, .. } => seen.tracks.push((track, direction, codec)),
                 Event::Rtp { track, packet } => seen.packets.push((track, packet)),
+                Event::SenderReport { track, ntp, timestamp } => seen.reports.push((track, ntp, timestamp)),
                 Event::KeyFrameWanted(_) => seen.wanted += 1,
                 _ => {}
             }
