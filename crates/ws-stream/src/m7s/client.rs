@@ -4,30 +4,22 @@
 //! Between the empty message and the tag is the one place where the original answers a ping and loses nothing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::{Sink, SinkExt, StreamExt};
-use sluicegate_hub::{Batch, Ended, Reason, Subscriber, TrackSet};
+use sluicegate_hub::{Batch, Reason, Subscriber, TrackSet};
 use sluicegate_media::{Kind, Tracks};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use self::keep_alive::{KeepAlive, Times};
 use super::legacy;
-use crate::error::ended_code;
-use crate::{Error, ingest};
+use crate::{Error, client};
 
 mod keep_alive;
-
-/// How long the tags of one picture may take to be accepted by the connection.
-const SEND_WAIT: Duration = Duration::from_secs(15);
-/// How long a close frame may take to be sent and answered.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Where an original at `base` takes the push of `stream`, as site `cid`: `{base}/erwscascade/wspush/A/B?cid=CID`.
 /// `None` when the name has not exactly two segments: the original refuses it.
@@ -64,7 +56,7 @@ where
 }
 
 async fn run<S>(
-    mut subscriber: Subscriber,
+    subscriber: Subscriber,
     websocket: WebSocketStream<S>,
     stop: CancellationToken,
     times: Times,
@@ -72,62 +64,29 @@ async fn run<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut sink, mut stream) = websocket.split();
-    let mut tags = Tags::default();
-    let mut keep_alive = KeepAlive::new(times, Instant::now());
-    let done = loop {
-        let batch = tokio::select! {
-            batch = subscriber.next() => batch,
-            message = stream.next() => match message {
-                Some(Ok(Message::Close(frame))) => return Error::from_close(frame.as_ref()).map_or(Ok(Reason::Finished), Err),
-                None => return Ok(Reason::Finished),
-                Some(Ok(Message::Pong(_))) => {
-                    keep_alive.handle_pong();
-                    continue;
-                }
-                Some(Ok(_)) => continue,
-                Some(Err(error)) => return Err(error.into()),
-            },
-            () = stop.cancelled() => break Ok(Reason::Finished),
-        };
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(Ended { reason }) => break Ok(reason),
-        };
-        if let Some(after) = keep_alive.silence(Instant::now()) {
-            break Err(Error::Silent { after });
-        }
-        let messages = match tags.messages(&batch, &mut keep_alive, Instant::now()) {
-            Ok(messages) => messages,
-            Err(error) => break Err(error),
-        };
-        subscriber.sent(messages.iter().map(Message::len).sum());
-        let sending = tokio::time::timeout(SEND_WAIT, send(&mut sink, messages)).await;
-        sending.map_err(|_| Error::Stalled { after: SEND_WAIT })??;
-    };
-    let (code, reason) = match &done {
-        Ok(reason) => (ended_code(*reason), reason.to_string()),
-        Err(error) => (error.close_code(), ingest::reason(error)),
-    };
-    let goodbye = async {
-        let frame = CloseFrame { code: code.into(), reason: reason.into() };
-        if sink.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = stream.next().await {}
-        }
-    };
-    // A server that does not answer is left as it is.
-    let _ = tokio::time::timeout(CLOSE_WAIT, goodbye).await;
-    done
+    let form = FormB { tags: Tags::default(), keep_alive: KeepAlive::new(times, Instant::now()) };
+    client::push::run(form, subscriber, websocket, stop).await
 }
 
-async fn send<S>(sink: &mut S, messages: Vec<Message>) -> Result<(), Error>
-where
-    S: Sink<Message, Error = tokio_tungstenite::tungstenite::Error> + Unpin,
-{
-    for message in messages {
-        sink.feed(message).await?;
+/// The form that an original takes.
+#[derive(Debug)]
+struct FormB {
+    tags: Tags,
+    keep_alive: KeepAlive,
+}
+
+impl client::push::Form for FormB {
+    fn messages(&mut self, batch: &Batch) -> Result<Vec<Message>, Error> {
+        let now = Instant::now();
+        match self.keep_alive.silence(now) {
+            Some(after) => Err(Error::Silent { after }),
+            None => self.tags.messages(batch, &mut self.keep_alive, now),
+        }
     }
-    Ok(sink.flush().await?)
+
+    fn handle_pong(&mut self) {
+        self.keep_alive.handle_pong();
+    }
 }
 
 /// Makes messages of batches; knows which tracks the upstream has been told of.

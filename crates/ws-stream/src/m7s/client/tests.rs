@@ -1,5 +1,7 @@
 //! Where pings go and what silence means.
 
+use std::time::Duration;
+
 use super::*;
 use sluicegate_hub::{Expects, Hub, Publish, StreamName, Viewer};
 use sluicegate_media::{Codec, Frame, Timestamp, Track, TrackId};
