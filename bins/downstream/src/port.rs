@@ -2,9 +2,7 @@
 
 use std::pin::Pin;
 
-use bytes::Bytes;
 use sluicegate_hub::{Publisher, Subscriber};
-use sluicegate_net::listener::Socket;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws::WebSocket;
 use sluicegate_sites::{FlvPort, PortFuture};
@@ -23,14 +21,6 @@ pub(crate) struct Port {
 impl FlvPort for Port {
     fn publish(&self, input: Pin<Box<dyn AsyncRead + Send>>, publisher: Publisher) -> PortFuture {
         Box::pin(async move { Ok(ingest::from_reader(input, publisher, Limits::default()).await?) })
-    }
-
-    fn ingest(&self, websocket: WebSocket, publisher: Publisher) -> PortFuture {
-        Box::pin(async move { Ok(ingest::from_websocket(websocket, publisher, Limits::default()).await?) })
-    }
-
-    fn ingest_m7s(&self, socket: Socket, read_ahead: Bytes, publisher: Publisher) -> PortFuture {
-        Box::pin(async move { Ok(m7s::ingest(socket, read_ahead, publisher, Limits::default()).await?) })
     }
 
     fn push_m7s(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture {

@@ -1,48 +1,23 @@
 //! FLV on the wire, for those who know sites only.
 
-use std::pin::Pin;
-
 use bytes::Bytes;
-use sluicegate_hub::{Publisher, Subscriber};
+use sluicegate_hub::Publisher;
 use sluicegate_net::listener::Socket;
-use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws::WebSocket;
-use sluicegate_sites::{FlvPort, PortFuture};
+use sluicegate_sites::{Intake, PortFuture};
 use sluicegate_ws_stream::ingest::Limits;
-use sluicegate_ws_stream::{client, ingest, m7s};
-use tokio::io::AsyncRead;
-use tokio_util::sync::CancellationToken;
-use url::Url;
+use sluicegate_ws_stream::{ingest, m7s};
 
-/// The port of the WebSocket stream service.
+/// The intake of the WebSocket stream service.
 #[derive(Debug)]
-pub(crate) struct Port {
-    pub(crate) tls: ClientTls,
-}
+pub(crate) struct Port;
 
-impl FlvPort for Port {
-    fn publish(&self, input: Pin<Box<dyn AsyncRead + Send>>, publisher: Publisher) -> PortFuture {
-        Box::pin(async move { Ok(ingest::from_reader(input, publisher, Limits::default()).await?) })
-    }
-
+impl Intake for Port {
     fn ingest(&self, websocket: WebSocket, publisher: Publisher) -> PortFuture {
         Box::pin(async move { Ok(ingest::from_websocket(websocket, publisher, Limits::default()).await?) })
     }
 
     fn ingest_m7s(&self, socket: Socket, read_ahead: Bytes, publisher: Publisher) -> PortFuture {
         Box::pin(async move { Ok(m7s::ingest(socket, read_ahead, publisher, Limits::default()).await?) })
-    }
-
-    fn push_m7s(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture {
-        Box::pin(async move { Ok(m7s::push(subscriber, websocket, stop).await.map(drop)?) })
-    }
-
-    fn push(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture {
-        Box::pin(async move { Ok(client::push(subscriber, websocket, stop).await.map(drop)?) })
-    }
-
-    fn pull(&self, url: Url, publisher: Publisher) -> PortFuture {
-        let tls = self.tls.clone();
-        Box::pin(async move { Ok(client::pull(&url, &tls, publisher, Limits::default()).await?) })
     }
 }

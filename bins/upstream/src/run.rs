@@ -15,7 +15,7 @@ use sluicegate_launch::{Failure, Signal, Signals};
 use sluicegate_net::link::Directory;
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
-use sluicegate_net::tls::{ClientTls, ServerTls};
+use sluicegate_net::tls::ServerTls;
 use sluicegate_sites::tokens::Tokens;
 use sluicegate_sites::upstream::{self, Sites};
 use sluicegate_ws_stream::Service;
@@ -82,18 +82,15 @@ struct Host {
 
 impl Host {
     fn new(config: &Config, shutdown: &Shutdown) -> Result<Self, Failure> {
-        let failed = |what: &'static str| move |error| Failure::work(what, error);
         let metrics = install_metrics().map_err(|error| Failure::work("installing metrics", error))?;
         let limits = &config.limits;
         let hub = Hub::new(limits.hub()).map_err(|error| Failure::work("setting up the hub", error))?;
         let directory: Arc<Directory> = Arc::default();
         let tokens = Tokens::open(&config.state_dir).map_err(|error| Failure::work("reading tokens", error))?;
         let tokens = Arc::new(tokens);
-        let tls = ClientTls::native().map_err(failed("setting up TLS"))?;
         let sites_config =
             upstream::Config { open: config.sites_are_open(), link: limits.link(), m7s: config.m7s.config() };
-        let port = Arc::new(Port { tls });
-        let sites = Sites::new(hub.clone(), Arc::clone(&directory), Arc::clone(&tokens), port, sites_config);
+        let sites = Sites::new(hub.clone(), Arc::clone(&directory), Arc::clone(&tokens), Arc::new(Port), sites_config);
         let stream_config =
             sluicegate_ws_stream::Config { replace_publisher: config.replace_publisher, ..limits.streams() };
         let streams = Service::new(hub.clone(), stream_config);

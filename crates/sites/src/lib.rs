@@ -2,7 +2,8 @@
 //!
 //! [`upstream::Sites`] takes links and pushes in at the public host. [`downstream::run`] is the site: it dials every
 //! upstream, offers its services and streams, and pushes what is leased from sources such as files, commands and URLs.
-//! How FLV travels on a WebSocket is left to a [`FlvPort`] that the binary brings.
+//! How FLV travels on a WebSocket is left to an [`Intake`] at the upstream and a [`FlvPort`] at the site, which the binaries
+//! bring.
 
 pub mod downstream;
 pub mod tokens;
@@ -15,5 +16,5 @@ mod port;
 mod source;
 
 pub use error::Error;
-pub use port::{FlvPort, PortError, PortFuture};
+pub use port::{FlvPort, Intake, PortError, PortFuture};
 pub use source::Source;

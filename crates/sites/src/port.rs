@@ -15,23 +15,26 @@ pub type PortError = Box<dyn std::error::Error + Send + Sync>;
 /// A transfer under way; dropping it ends it.
 pub type PortFuture = Pin<Box<dyn Future<Output = Result<(), PortError>> + Send>>;
 
-/// Moves FLV between the hub and the outside. Each transfer runs until its source or its target ends.
-pub trait FlvPort: Send + Sync + 'static {
-    /// Publishes the FLV that `input` gives.
-    fn publish(&self, input: Pin<Box<dyn AsyncRead + Send>>, publisher: Publisher) -> PortFuture;
-
+/// Takes pushes of sites into the hub, for the upstream. Each transfer runs until its source ends.
+pub trait Intake: Send + Sync + 'static {
     /// Publishes the FLV in the messages of `websocket`.
     fn ingest(&self, websocket: WebSocket, publisher: Publisher) -> PortFuture;
 
     /// Publishes what a pusher of the m7s plugin's form sends on `socket` after its 101.
     fn ingest_m7s(&self, socket: Socket, read_ahead: Bytes, publisher: Publisher) -> PortFuture;
+}
 
-    /// Sends a stream as FLV on `websocket`, in the form that an upstream with the m7s plugin takes.
-    fn push_m7s(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture;
+/// Moves FLV between a site's hub and the outside. Each transfer runs until its source or its target ends.
+pub trait FlvPort: Send + Sync + 'static {
+    /// Publishes the FLV that `input` gives.
+    fn publish(&self, input: Pin<Box<dyn AsyncRead + Send>>, publisher: Publisher) -> PortFuture;
+
+    /// Publishes the FLV stream at a `ws`, `wss`, `http` or `https` URL.
+    fn pull(&self, url: Url, publisher: Publisher) -> PortFuture;
 
     /// Sends a stream as FLV on `websocket`, until `stop` is cancelled; then it closes in order.
     fn push(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture;
 
-    /// Publishes the FLV stream at a `ws`, `wss`, `http` or `https` URL.
-    fn pull(&self, url: Url, publisher: Publisher) -> PortFuture;
+    /// The same, in the form that an upstream with the m7s plugin takes.
+    fn push_m7s(&self, subscriber: Subscriber, websocket: WebSocket, stop: CancellationToken) -> PortFuture;
 }

@@ -18,7 +18,7 @@ use sluicegate_net::problem::Problem;
 use sluicegate_net::ws::{self, Accepted};
 
 use crate::tokens::Tokens;
-use crate::{FlvPort, metrics};
+use crate::{Intake, metrics};
 
 pub mod m7s;
 
@@ -53,7 +53,7 @@ struct Inner {
     hub: Hub,
     directory: Arc<Directory>,
     tokens: Arc<Tokens>,
-    port: Arc<dyn FlvPort>,
+    intake: Arc<dyn Intake>,
     config: Config,
     /// Leases under which a push is welcome.
     leases: Mutex<HashMap<LeaseId, Leased>>,
@@ -80,11 +80,11 @@ impl Sites {
         hub: Hub,
         directory: Arc<Directory>,
         tokens: Arc<Tokens>,
-        port: Arc<dyn FlvPort>,
+        intake: Arc<dyn Intake>,
         config: Config,
     ) -> Self {
         let (leases, offers) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { hub, directory, tokens, port, config, leases, offers }))
+        Self(Arc::new(Inner { hub, directory, tokens, intake, config, leases, offers }))
     }
 
     /// `/cascade/v1/link` and `/cascade/v1/push/{lease}`; `/erwscascade/wsocket/register` and `/erwscascade/wspush/…` for
@@ -266,7 +266,7 @@ impl Inner {
             Err(error) => return tracing::warn!(stream = %leased.name, %error, "a push was refused"),
         };
         tokio::select! {
-            done = self.port.ingest(websocket, publisher) => match done {
+            done = self.intake.ingest(websocket, publisher) => match done {
                 Ok(()) => tracing::info!(stream = %leased.name, "push ended"),
                 Err(error) => tracing::info!(stream = %leased.name, error = error.as_ref() as &dyn std::error::Error, "push ended"),
             },

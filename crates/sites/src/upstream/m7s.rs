@@ -123,7 +123,7 @@ impl Inner {
         };
         tracing::info!(site = caller.site, stream = %name, "push by the m7s plugin");
         tokio::select! {
-            done = self.port.ingest_m7s(socket, read_ahead, publisher) => match done {
+            done = self.intake.ingest_m7s(socket, read_ahead, publisher) => match done {
                 Ok(()) => tracing::info!(stream = %name, "push ended"),
                 Err(error) => tracing::info!(stream = %name, error = error.as_ref() as &dyn std::error::Error, "push ended"),
             },
