@@ -8,11 +8,12 @@ use crate::cargo::{program, root};
 use crate::error::Error;
 
 /// Which layer each package stands in; a package may depend on lower layers only.
-const LAYERS: [(&str, u8); 20] = [
+const LAYERS: [(&str, u8); 23] = [
     ("media", 0),
     ("flv", 1),
     ("fmp4", 1),
     ("cascade", 1),
+    ("rtp", 1),
     ("hub", 2),
     ("net", 2),
     ("launch", 2),
@@ -24,6 +25,8 @@ const LAYERS: [(&str, u8); 20] = [
     ("api", 3),
     ("m7s", 3),
     ("p2p", 3),
+    ("webrtc-relay", 3),
+    ("wcs", 3),
     ("upstream", 4),
     ("downstream", 4),
     ("cdn-node", 4),

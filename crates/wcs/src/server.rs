@@ -1,0 +1,325 @@
+//! The server's end of a session: what a page or another server says, and what it hears.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::allowance::Allowance;
+use crate::message::{ClientMessage, Role, ServerMessage, Status, StreamKey, StreamRequest};
+use crate::{Error, info};
+
+mod action;
+mod config;
+mod stream;
+
+pub use action::{Action, End};
+pub use config::Config;
+use stream::Phase;
+pub use stream::Stream;
+
+/// Bytes of a stream's name or identification, at most.
+const MAX_NAME: usize = 512;
+
+/// One client.
+///
+/// *Input*: [`handle_text`](Self::handle_text), what became of [`Action`]s, [`handle_timeout`](Self::handle_timeout),
+/// and [`handle_closed`](Self::handle_closed) at the end.
+/// *Output* after any input: [`poll_text`](Self::poll_text) and [`poll_action`](Self::poll_action) until they are
+/// empty, then [`poll_timeout`](Self::poll_timeout).
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    token: String,
+    state: State,
+    allowance: Allowance,
+    streams: BTreeMap<String, Stream>,
+    texts: VecDeque<String>,
+    actions: VecDeque<Action>,
+    /// What the client said of itself.
+    client: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing was heard yet.
+    New {
+        deadline: Instant,
+    },
+    Established {
+        ping: Instant,
+        missed: u32,
+    },
+    Closed,
+}
+
+impl Session {
+    /// A session whose socket has just opened. `token` names it in REST answers and as `authToken`.
+    #[must_use]
+    pub fn new(config: Config, token: String, now: Instant) -> Self {
+        Self {
+            state: State::New { deadline: now + config.connection },
+            allowance: Allowance::new(config.burst, config.rate, now),
+            config,
+            token,
+            streams: BTreeMap::new(),
+            texts: VecDeque::new(),
+            actions: VecDeque::new(),
+            client: Map::new(),
+        }
+    }
+
+    /// The streams, by identification.
+    pub fn streams(&self) -> impl Iterator<Item = (&str, &Stream)> {
+        self.streams.iter().map(|(id, stream)| (id.as_str(), stream))
+    }
+
+    /// What the client said of itself in `connection`; empty before.
+    #[must_use]
+    pub fn client(&self) -> &Map<String, Value> {
+        &self.client
+    }
+
+    /// Takes a message of the client.
+    ///
+    /// # Errors
+    /// What is wrong with a text that is skipped.
+    pub fn handle_text(&mut self, now: Instant, text: &str) -> Result<(), Error> {
+        if self.state == State::Closed {
+            return Ok(());
+        }
+        if !self.allowance.take(now) {
+            self.close("it sends too much");
+            return Ok(());
+        }
+        if let State::Established { missed, .. } = &mut self.state {
+            *missed = 0;
+        }
+        self.handle(now, ClientMessage::decode(text)?);
+        Ok(())
+    }
+
+    fn handle(&mut self, now: Instant, message: ClientMessage) {
+        match message {
+            ClientMessage::Connection(fields) => self.connected(now, fields),
+            ClientMessage::Publish(request) => self.requested(now, Role::Publish, &request),
+            ClientMessage::Play(request) => self.requested(now, Role::Play, &request),
+            ClientMessage::Unpublish(key) => self.stopped(Role::Publish, &key),
+            ClientMessage::Stop(key) => self.stopped(Role::Play, &key),
+            ClientMessage::Ping => self.send(&ServerMessage::Pong),
+            ClientMessage::Available(key) if key.media_session_id.len().max(key.name.len()) <= MAX_NAME => {
+                self.actions.push_back(Action::Find { id: key.media_session_id, name: key.name });
+            }
+            ClientMessage::StreamEvent { media_session_id, kind, payload } => {
+                let published = self.streams.get(&media_session_id).filter(|stream| stream.role == Role::Publish);
+                let action = published.map(|stream| Action::Tell { name: stream.name.clone(), kind, payload });
+                self.actions.extend(action);
+            }
+            // There is no application behind this server that could refuse it.
+            ClientMessage::SendData { operation_id } => {
+                self.send(&ServerMessage::DataStatus { operation_id, accepted: true });
+            }
+            ClientMessage::Pong | ClientMessage::Available(_) | ClientMessage::Other(_) => {}
+        }
+    }
+
+    fn connected(&mut self, now: Instant, fields: Map<String, Value>) {
+        if !matches!(self.state, State::New { .. }) {
+            return;
+        }
+        self.state = State::Established { ping: now + self.config.ping, missed: 0 };
+        let mut answer = fields.clone();
+        self.client = fields;
+        // The rest is for the server's application, and may be a secret.
+        self.client.retain(|key, _| matches!(key.as_str(), "appKey" | "clientVersion" | "mediaProviders"));
+        let ours = json!({
+            "status": "ESTABLISHED",
+            "authToken": self.token,
+            "useWsTunnel": false,
+            "useWsTunnelPacketization2": false,
+            "useBase64BinaryEncoding": false,
+        });
+        answer.extend(ours.as_object().cloned().unwrap_or_default());
+        self.send(&ServerMessage::UserData(answer));
+    }
+
+    fn requested(&mut self, now: Instant, role: Role, request: &StreamRequest) {
+        let StreamRequest { media_session_id: id, name, sdp, .. } = request;
+        let fault = if id.is_empty() {
+            Some(info::NO_SESSION_ID)
+        } else if !matches!(self.state, State::Established { .. }) {
+            Some(info::SESSION_NOT_READY)
+        } else if self.streams.contains_key(id) {
+            // The stream that there is goes on: a status would end it at the client.
+            return;
+        } else if self.streams.len() >= self.config.streams || name.len().max(id.len()) > MAX_NAME {
+            Some(info::FAILED)
+        } else {
+            None
+        };
+        let stream = Stream::new(role, request, Phase::Answering { deadline: now + self.config.answer });
+        if let Some(fault) = fault {
+            return self.send(&ServerMessage::Status(stream.status(id.clone(), Status::Failed, Some(fault))));
+        }
+        let (id, name, offer) = (id.clone(), name.clone(), sdp.clone());
+        self.actions.push_back(Action::Answer { id: id.clone(), role, name, offer });
+        self.streams.insert(id, stream);
+    }
+
+    fn stopped(&mut self, role: Role, key: &StreamKey) {
+        let id = &key.media_session_id;
+        if self.streams.get(id).is_none_or(|stream| stream.role != role) {
+            // A page whose stream is gone already waits for this answer.
+            let request = StreamRequest { name: key.name.clone(), ..StreamRequest::default() };
+            let gone = Stream::new(role, &request, Phase::Up);
+            return self.send(&ServerMessage::Status(gone.status(id.clone(), role.down(), None)));
+        }
+        let info = match role {
+            Role::Publish => info::STOPPED_BY_PUBLISHER,
+            Role::Play => info::STOPPED_BY_USER,
+        };
+        self.release(&key.media_session_id.clone(), role.down(), info);
+    }
+
+    /// Ends a stream from this side: its client is told, and its media is to be ended.
+    fn release(&mut self, id: &str, status: Status, info: &'static str) {
+        let Some(stream) = self.streams.remove(id) else { return };
+        let told = (info != info::STOPPED_BY_PUBLISHER || stream.role == Role::Play).then_some(info);
+        self.send(&ServerMessage::Status(stream.status(id.to_owned(), status, told)));
+        self.actions.push_back(Action::Release { id: id.to_owned(), role: stream.role, name: stream.name, info });
+    }
+
+    /// The answer to a stream's offer.
+    pub fn handle_answer(&mut self, now: Instant, id: &str, answer: String) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if matches!(stream.phase, Phase::Answering { .. }) {
+            stream.phase = Phase::Connecting { deadline: now + self.config.connect };
+            self.send(&ServerMessage::RemoteSdp { media_session_id: id.to_owned(), sdp: answer });
+        }
+    }
+
+    /// Media flows.
+    pub fn handle_connected(&mut self, id: &str) {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.phase != Phase::Up) else { return };
+        stream.phase = Phase::Up;
+        let status = stream.status(id.to_owned(), stream.role.up(), None);
+        self.send(&ServerMessage::Status(status));
+    }
+
+    /// A stream's media has ended, or could not begin.
+    pub fn handle_end(&mut self, id: &str, end: &End) {
+        let Some(stream) = self.streams.remove(id) else { return };
+        let status = if end.in_order { stream.role.down() } else { Status::Failed };
+        self.send(&ServerMessage::Status(stream.status(id.to_owned(), status, Some(end.info))));
+    }
+
+    /// Whether somebody publishes the name that a question was about.
+    pub fn handle_availability(&mut self, id: String, available: bool) {
+        let info = (!available).then(|| info::STREAM_NOT_FOUND.to_owned());
+        self.send(&ServerMessage::Available { media_session_id: id, available, info });
+    }
+
+    /// A publisher of `name` tells its players something.
+    pub fn handle_event(&mut self, name: &str, kind: &str, payload: Option<&Value>) {
+        let playing = |stream: &Stream| stream.role == Role::Play && stream.name == name && stream.phase == Phase::Up;
+        let ids: Vec<String> = self.ids(playing);
+        for media_session_id in ids {
+            let (kind, payload) = (kind.to_owned(), payload.cloned());
+            self.send(&ServerMessage::StreamEvent { media_session_id, kind, payload });
+        }
+    }
+
+    /// The publisher of `name` has ended, and so do its players.
+    pub fn handle_publisher_end(&mut self, name: &str, info: &'static str) {
+        let ids = self.ids(|stream| stream.role == Role::Play && stream.name == name);
+        ids.iter().for_each(|id| self.release(id, Status::Stopped, info));
+    }
+
+    /// Somebody ends a stream by the REST interface. Returns whether it is here.
+    pub fn handle_termination(&mut self, id: &str) -> bool {
+        let role = self.streams.get(id).map(|stream| stream.role);
+        role.inspect(|role| self.release(id, role.down(), info::STOPPED_BY_REST)).is_some()
+    }
+
+    fn ids(&self, wanted: impl Fn(&Stream) -> bool) -> Vec<String> {
+        self.streams.iter().filter(|(_, stream)| wanted(stream)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.state {
+            State::New { deadline } if deadline <= now => return self.close("it does not say what it wants"),
+            State::Established { ping, missed } if ping <= now => {
+                if missed >= self.config.missed {
+                    return self.close(info::KEEP_ALIVE);
+                }
+                self.state = State::Established { ping: now + self.config.ping, missed: missed + 1 };
+                self.send(&ServerMessage::Ping);
+            }
+            _ => {}
+        }
+        let late = self.ids(|stream| stream.phase.deadline().is_some_and(|deadline| deadline <= now));
+        for id in late {
+            let answered = self.streams.get(&id).is_some_and(|stream| matches!(stream.phase, Phase::Connecting { .. }));
+            let info = if answered { info::FAILED_BY_ICE_TIMEOUT } else { info::FAILED };
+            self.release(&id, Status::Failed, info);
+        }
+    }
+
+    /// The socket is closed; streams of the session end with it.
+    pub fn handle_closed(&mut self) {
+        self.state = State::Closed;
+        self.texts.clear();
+        for (id, stream) in std::mem::take(&mut self.streams) {
+            let info = info::STOPPED_BY_SESSION;
+            self.actions.push_back(Action::Release { id, role: stream.role, name: stream.name, info });
+        }
+    }
+
+    fn close(&mut self, why: &'static str) {
+        self.handle_closed();
+        self.actions.push_back(Action::Close(why));
+    }
+
+    fn send(&mut self, message: &ServerMessage) {
+        self.texts.push_back(message.encode());
+    }
+
+    /// The next text for the client.
+    pub fn poll_text(&mut self) -> Option<String> {
+        self.texts.pop_front()
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due; never once the session is closed.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let own = match self.state {
+            State::New { deadline } => deadline,
+            State::Established { ping, .. } => ping,
+            State::Closed => return None,
+        };
+        self.streams.values().filter_map(|stream| stream.phase.deadline()).chain([own]).min()
+    }
+}
+
+/// Lets a fresh session and an established one hear a text.
+pub(crate) fn fuzz(text: &str) {
+    let now = Instant::now();
+    for established in [false, true] {
+        let mut session = Session::new(Config::default(), String::new(), now);
+        if established {
+            session.connected(now, Map::new());
+        }
+        let _ = session.handle_text(now, text);
+        session.handle_timeout(now + std::time::Duration::from_secs(60));
+        while session.poll_text().is_some() || session.poll_action().is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! What a session wants done, and hears of it.
+
+use serde_json::Value;
+
+#[cfg(doc)]
+use super::Session;
+use crate::message::Role;
+
+/// What the owner of a session is to do.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Answer an offer; [`Session::handle_answer`] or [`Session::handle_end`] follows.
+    Answer {
+        /// The stream within the session.
+        id: String,
+        /// What the client wants.
+        role: Role,
+        /// The stream's name.
+        name: String,
+        /// Its description.
+        offer: String,
+    },
+    /// End a stream's media.
+    Release {
+        /// The stream within the session.
+        id: String,
+        /// What the client wanted.
+        role: Role,
+        /// Its name.
+        name: String,
+        /// Why, as its players hear it when it was published.
+        info: &'static str,
+    },
+    /// Say whether somebody publishes a name: [`Session::handle_availability`] follows.
+    Find {
+        /// Names the question.
+        id: String,
+        /// The stream's name.
+        name: String,
+    },
+    /// Tell the players of a name something: [`Session::handle_event`] of their sessions.
+    Tell {
+        /// The stream's name.
+        name: String,
+        /// What kind of event.
+        kind: String,
+        /// What comes along.
+        payload: Option<Value>,
+    },
+    /// Close the socket; nothing follows.
+    Close(&'static str),
+}
+
+/// Why a stream's media has ended, or never came to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Whether that is in order; else the stream has failed.
+    pub in_order: bool,
+    /// What the client is told, of [`crate::info`].
+    pub info: &'static str,
+}

@@ -1,0 +1,40 @@
+//! What a session bears.
+
+use std::time::Duration;
+
+/// Limits and times of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How long the client may take for its first message. Default 10 s.
+    pub connection: Duration,
+    /// Between two pings. Default 5 s, the original's.
+    pub ping: Duration,
+    /// Pings in a row without any message from the client, after which it is given up. Default 10, the original's.
+    pub missed: u32,
+    /// How long the media engine may take to answer an offer. Default 15 s: a stream that a site offers takes up to
+    /// 10 s to come.
+    pub answer: Duration,
+    /// How long a connection may take after the answer. Default 25 s: the engine itself gives up sooner and knows why.
+    pub connect: Duration,
+    /// Streams of one session. Default 64; each is a WebRTC session.
+    pub streams: usize,
+    /// Messages that a client may send at once. Default 200.
+    pub burst: u32,
+    /// Messages a second that it may send for long. Default 50.
+    pub rate: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connection: Duration::from_secs(10),
+            ping: Duration::from_secs(5),
+            missed: 10,
+            answer: Duration::from_secs(15),
+            connect: Duration::from_secs(25),
+            streams: 64,
+            burst: 200,
+            rate: 50,
+        }
+    }
+}
