@@ -59,6 +59,38 @@ impl CodecConfigurationRecord {
     }
 }
 
+/// A record from the sequence header of a stream that carries it in band: the payload of its OBU, without header and size.
+///
+/// # Errors
+/// The sequence header cannot be read.
+pub fn record(sequence_header: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut bits = Bits::new(SEQUENCE_HEADER, sequence_header);
+    let profile = bits.read_u8(3)?;
+    bits.skip(1)?;
+    let (level, tier) = if bits.flag()? { (bits.read_u8(5)?, 0) } else { first_level(&mut bits)? };
+    // Samples of 8 bits in 4:2:0: what real-time encoders make. Decoders take the truth from the sequence header.
+    let mut record = vec![0x81, profile << 5 | level, tier << 7 | 0x0c, 0];
+    // obu_type 1 with a size field (AV1 §5.3.2).
+    record.push(OBU_SEQUENCE_HEADER << 3 | 2);
+    let mut left = sequence_header.len();
+    while left > 0x7f {
+        record.push(0x80 | (left & 0x7f).to_be_bytes().last().copied().unwrap_or_default());
+        left >>= 7;
+    }
+    record.push(left.to_be_bytes().last().copied().unwrap_or_default());
+    record.extend_from_slice(sequence_header);
+    Ok(record)
+}
+
+/// `seq_level_idx[0]` and `seq_tier[0]` (AV1 §5.5.1).
+fn first_level(bits: &mut Bits<'_>) -> Result<(u8, u8), Error> {
+    timing_info(bits)?;
+    bits.skip(1 + 5 + 12)?;
+    let level = bits.read_u8(5)?;
+    let tier = if level > 7 { u8::from(bits.flag()?) } else { 0 };
+    Ok((level, tier))
+}
+
 /// The payload of the first sequence header among `obus` (AV1 §5.3).
 fn sequence_header(obus: &[u8]) -> Result<Option<&[u8]>, Error> {
     let mut rest = obus;

@@ -69,6 +69,54 @@ impl DecoderConfigurationRecord {
     }
 }
 
+/// A record with a length of 4 bytes before each NAL unit, from the parameter sets of a stream that carries them in band.
+///
+/// # Errors
+/// The SPS is too short, there is no PPS, or there are more sets or longer ones than a record can hold.
+pub fn record(sps: &[u8], pps: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Error> {
+    let &[_, profile, compatibility, level, ..] = sps else { return Err(Error::Truncated { what: SPS, bit: 0 }) };
+    if pps.is_empty() {
+        return Err(Error::Missing { what: RECORD, parameter_set: "PPS" });
+    }
+    let too_many = |got: usize| Error::OutOfRange { what: RECORD, field: "numOfPictureParameterSets", got: got as u64 };
+    let count = u8::try_from(pps.len()).map_err(|_| too_many(pps.len()))?;
+    let mut record = vec![1, profile, compatibility, level, 0xff, 0xe1];
+    put_parameter_set(&mut record, sps)?;
+    record.push(count);
+    pps.iter().try_for_each(|pps| put_parameter_set(&mut record, pps.as_ref()))?;
+    if HIGH_PROFILES.contains(&profile) {
+        put_chroma(&mut record, sps)?;
+    }
+    Ok(record)
+}
+
+fn put_parameter_set(record: &mut Vec<u8>, set: &[u8]) -> Result<(), Error> {
+    let too_long = Error::OutOfRange { what: RECORD, field: "parameterSetLength", got: set.len() as u64 };
+    let length = u16::try_from(set.len()).map_err(|_| too_long)?;
+    record.extend_from_slice(&length.to_be_bytes());
+    record.extend_from_slice(set);
+    Ok(())
+}
+
+/// `chroma_format`, `bit_depth_luma_minus8`, `bit_depth_chroma_minus8` and no SPS extensions, which the high profiles add.
+fn put_chroma(record: &mut Vec<u8>, sps: &[u8]) -> Result<(), Error> {
+    let raw = without_emulation_prevention(sps.get(1..).unwrap_or_default());
+    let mut bits = Bits::new(SPS, &raw);
+    bits.skip(24)?;
+    bits.unsigned_exp_golomb()?;
+    let format = bits.unsigned_exp_golomb()?;
+    if format == 3 {
+        bits.skip(1)?;
+    }
+    let (luma, chroma) = (bits.unsigned_exp_golomb()?, bits.unsigned_exp_golomb()?);
+    for (value, mask, ones) in [(format, 3, 0xfc_u8), (luma, 7, 0xf8), (chroma, 7, 0xf8)] {
+        let [.., low] = (value & mask).to_be_bytes();
+        record.push(ones | low);
+    }
+    record.push(0);
+    Ok(())
+}
+
 fn parameter_sets(bits: &mut Bits<'_>, count: u32) -> Result<Vec<Vec<u8>>, Error> {
     let one = |_| {
         let length = bits.read(16)?;

@@ -7,6 +7,10 @@ const RECORD: &str = "HEVCDecoderConfigurationRecord";
 const SPS: &str = "seq_parameter_set_rbsp";
 /// `NAL_unit_type` of a sequence parameter set (ITU-T H.265 table 7-1).
 const SPS_NUT: u8 = 33;
+/// A video parameter set.
+const VPS_NUT: u8 = 32;
+/// A picture parameter set.
+const PPS_NUT: u8 = 34;
 
 /// What an `hvcC` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +89,59 @@ impl DecoderConfigurationRecord {
     pub fn video_info(&self) -> VideoInfo {
         self.size
     }
+}
+
+/// A record with a length of 4 bytes before each NAL unit, from the parameter sets of a stream that carries them in band.
+///
+/// # Errors
+/// The SPS cannot be read, or a set is longer than a record can hold.
+pub fn record(vps: &[u8], sps: &[u8], pps: &[impl AsRef<[u8]>]) -> Result<Vec<u8>, Error> {
+    let raw = without_emulation_prevention(sps.get(2..).unwrap_or_default());
+    let mut bits = Bits::new(SPS, &raw);
+    bits.skip(4)?;
+    let sub_layers = bits.read_u8(3)?;
+    let nested = u8::from(bits.flag()?);
+    // The profile, tier and level stand in both in the same form, 12 whole bytes.
+    let general = bits.bytes(12)?;
+    let mut record = vec![1];
+    record.extend_from_slice(general);
+    let (chroma, luma_depth, chroma_depth) = formats(&raw)?;
+    record.extend_from_slice(&[0xf0, 0, 0xfc, 0xfc | chroma, 0xf8 | luma_depth, 0xf8 | chroma_depth, 0, 0]);
+    record.push(sub_layers.saturating_add(1) << 3 | nested << 2 | 3);
+    record.push(3);
+    let pps: Vec<&[u8]> = pps.iter().map(AsRef::as_ref).collect();
+    for (kind, sets) in [(VPS_NUT, &[vps][..]), (SPS_NUT, &[sps][..]), (PPS_NUT, &pps[..])] {
+        let too_long = |got: usize| Error::OutOfRange { what: RECORD, field: "nalUnitLength", got: got as u64 };
+        let count = u16::try_from(sets.len()).map_err(|_| too_long(sets.len()))?;
+        record.push(0x80 | kind);
+        record.extend_from_slice(&count.to_be_bytes());
+        for set in sets {
+            let length = u16::try_from(set.len()).map_err(|_| too_long(set.len()))?;
+            record.extend_from_slice(&length.to_be_bytes());
+            record.extend_from_slice(set);
+        }
+    }
+    Ok(record)
+}
+
+/// `chroma_format_idc`, `bit_depth_luma_minus8` and `bit_depth_chroma_minus8` of an SPS without its NAL header.
+fn formats(raw: &[u8]) -> Result<(u8, u8, u8), Error> {
+    let mut bits = Bits::new(SPS, raw);
+    bits.skip(4)?;
+    let sub_layers = bits.read(3)?;
+    bits.skip(1)?;
+    skip_profile_tier_level(&mut bits, sub_layers)?;
+    bits.unsigned_exp_golomb()?;
+    let chroma = bits.unsigned_exp_golomb()?;
+    bits.skip(u32::from(chroma == 3))?;
+    bits.unsigned_exp_golomb()?;
+    bits.unsigned_exp_golomb()?;
+    if bits.flag()? {
+        (0..4).try_for_each(|_| bits.unsigned_exp_golomb().map(drop))?;
+    }
+    let (luma, depth) = (bits.unsigned_exp_golomb()?, bits.unsigned_exp_golomb()?);
+    let low = |value: u32, mask: u32| (value & mask).to_be_bytes()[3];
+    Ok((low(chroma, 3), low(luma, 7), low(depth, 7)))
 }
 
 fn parameter_sets(bits: &mut Bits<'_>) -> Result<Vec<(u8, Vec<u8>)>, Error> {

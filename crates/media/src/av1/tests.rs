@@ -42,3 +42,9 @@ proptest! {
         let _ = picture_size(&bytes);
     }
 }
+
+#[test]
+fn a_sequence_header_makes_the_record_that_the_encoder_makes() {
+    assert_eq!(record(&AOM_642X362[6..]).unwrap(), AOM_642X362);
+    assert!(record(&[]).is_err());
+}

@@ -52,3 +52,15 @@ proptest! {
         let _ = picture_size(&bytes);
     }
 }
+
+#[test]
+fn parameter_sets_make_the_record_that_the_encoder_makes() {
+    let read = DecoderConfigurationRecord::parse(X264_720P).unwrap();
+    let made = record(&read.sps[0], &read.pps).unwrap();
+    // 4:2:0, 8 bits and no extensions follow, which this ffmpeg leaves out.
+    assert_eq!(made, [X264_720P, &[0xfd, 0xf8, 0xf8, 0x00]].concat());
+    assert_eq!(DecoderConfigurationRecord::parse(&made).unwrap(), read);
+    assert!(record(&[], &read.pps).is_err());
+    let none: [&[u8]; 0] = [];
+    assert!(record(&read.sps[0], &none).is_err());
+}

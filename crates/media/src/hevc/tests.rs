@@ -49,3 +49,11 @@ proptest! {
         let _ = picture_size(&bytes);
     }
 }
+
+#[test]
+fn parameter_sets_make_the_record_that_the_encoder_makes() {
+    let read = DecoderConfigurationRecord::parse(X265_720P).unwrap();
+    let set = |index: usize| read.parameter_sets[index].1.as_slice();
+    assert_eq!(record(set(0), set(1), &[set(2)]).unwrap(), X265_720P);
+    assert!(record(set(0), &[], &[set(2)]).is_err());
+}

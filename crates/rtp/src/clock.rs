@@ -1,0 +1,133 @@
+//! RTP timestamps of several tracks to one timeline.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use sluicegate_media::{ClockRate, Timestamp, TrackId};
+
+/// A report that moves a track by more than this against what its packets showed is a new clock of the sender, or wrong.
+/// Below it is how far apart the first packets of the tracks were under way.
+const MAX_CORRECTION: Timestamp = Timestamp::from_millis(2_000);
+
+/// One track's clock.
+#[derive(Debug)]
+struct Track {
+    rate: ClockRate,
+    /// The newest timestamp, counted without wrapping.
+    last: Option<i64>,
+    /// The place of tick 0 on the timeline.
+    offset: Timestamp,
+}
+
+/// Places the tracks by when their first packets arrived, and better once reports say how their clocks are related
+/// (RFC 3550 section 6.4.1).
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    origin: Option<Instant>,
+    tracks: BTreeMap<TrackId, Track>,
+    /// The place of the sender's wall clock 0 on the timeline, from the first report.
+    wall: Option<Timestamp>,
+}
+
+/// 32.32 fixed point seconds since 1900. Seconds are enough to count 136 years, nanoseconds fit.
+fn wall_clock(ntp: u64) -> Timestamp {
+    let (seconds, fraction) = (ntp >> 32, ntp & 0xffff_ffff);
+    let nanos = seconds.saturating_mul(1_000_000_000).saturating_add(fraction.saturating_mul(1_000_000_000) >> 32);
+    Timestamp::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+}
+
+impl Clock {
+    pub(crate) fn add(&mut self, id: TrackId, rate: ClockRate) {
+        self.tracks.insert(id, Track { rate, last: None, offset: Timestamp::ZERO });
+    }
+
+    /// Counts a timestamp without wrapping, near the track's newest.
+    fn extend(track: &Track, timestamp: u32) -> i64 {
+        let Some(last) = track.last else { return i64::from(timestamp) };
+        let [.., a, b, c, d] = last.to_be_bytes();
+        let step = timestamp.wrapping_sub(u32::from_be_bytes([a, b, c, d])).cast_signed();
+        last.saturating_add(i64::from(step))
+    }
+
+    /// The place of a packet's timestamp, which arrives at `now`.
+    pub(crate) fn place(&mut self, now: Instant, id: TrackId, timestamp: u32) -> Option<Timestamp> {
+        let origin = *self.origin.get_or_insert(now);
+        let track = self.tracks.get_mut(&id)?;
+        let ticks = Self::extend(track, timestamp);
+        if track.last.is_none() {
+            let arrived = Timestamp::from(now.saturating_duration_since(origin));
+            track.offset = arrived.saturating_sub(Timestamp::from_ticks(ticks, track.rate));
+        }
+        track.last = Some(ticks);
+        Some(track.offset.saturating_add(Timestamp::from_ticks(ticks, track.rate)))
+    }
+
+    /// The sender's wall clock at a timestamp.
+    pub(crate) fn report(&mut self, id: TrackId, ntp: u64, timestamp: u32) {
+        // Before its first packet a track's timestamps cannot be counted.
+        let Some(track) = self.tracks.get_mut(&id).filter(|track| track.last.is_some()) else { return };
+        let ticks = Timestamp::from_ticks(Self::extend(track, timestamp), track.rate);
+        let place = track.offset.saturating_add(ticks);
+        let wall = *self.wall.get_or_insert_with(|| place.saturating_sub(wall_clock(ntp)));
+        let right = wall.saturating_add(wall_clock(ntp));
+        let correction = right.saturating_sub(place);
+        if correction.nanos().saturating_abs() <= MAX_CORRECTION.nanos() {
+            track.offset = track.offset.saturating_add(correction);
+        } else {
+            // The tracks' relation is kept as it is until another report of each tells the new one.
+            self.wall = Some(place.saturating_sub(wall_clock(ntp)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const VIDEO: TrackId = TrackId::VIDEO;
+    const AUDIO: TrackId = TrackId::AUDIO;
+    /// 2026 or so.
+    const NTP: u64 = 0xed00_0000 << 32;
+    const HALF_A_SECOND: u64 = 1 << 31;
+
+    fn clock() -> Clock {
+        let mut clock = Clock::default();
+        clock.add(VIDEO, ClockRate::VIDEO);
+        clock.add(AUDIO, ClockRate::new(48_000).unwrap());
+        clock
+    }
+
+    #[test]
+    fn reports_put_sound_in_step_with_pictures() {
+        let (mut clock, now) = (clock(), Instant::now());
+        // Sound of the same moment arrives 100 ms later than the picture.
+        assert_eq!(clock.place(now, VIDEO, 90_000), Some(Timestamp::ZERO));
+        let late = now + Duration::from_millis(100);
+        assert_eq!(clock.place(late, AUDIO, 480_000).map(Timestamp::millis), Some(100));
+        clock.report(VIDEO, NTP, 90_000);
+        clock.report(AUDIO, NTP + HALF_A_SECOND, 504_000);
+        assert_eq!(clock.place(late, VIDEO, 93_000).map(Timestamp::millis), Some(33));
+        assert_eq!(clock.place(late, AUDIO, 480_960).map(Timestamp::millis), Some(20));
+    }
+
+    #[test]
+    fn a_report_from_nowhere_moves_nothing() {
+        let (mut clock, now) = (clock(), Instant::now());
+        clock.place(now, VIDEO, 0);
+        clock.place(now, AUDIO, 0);
+        clock.report(VIDEO, NTP, 0);
+        clock.report(AUDIO, NTP + (60 << 32), 0);
+        clock.report(TrackId::DATA, NTP, 0);
+        assert_eq!(clock.place(now, AUDIO, 48_000).map(Timestamp::millis), Some(1_000));
+    }
+
+    #[test]
+    fn timestamps_wrap() {
+        let (mut clock, now) = (clock(), Instant::now());
+        clock.place(now, VIDEO, u32::MAX - 899);
+        assert_eq!(clock.place(now, VIDEO, 0).map(Timestamp::millis), Some(10));
+        assert_eq!(clock.place(now, VIDEO, u32::MAX - 899).map(Timestamp::millis), Some(0));
+    }
+}
