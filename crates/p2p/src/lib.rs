@@ -3,4 +3,7 @@
 //! [`signal`] is the signalling server through which they find each other. It speaks what the existing `videortc` nodes
 //! and `libwebrtc` clients speak; see `docs/protocols/chunk.md`.
 
+pub mod cache;
+pub mod index;
+pub mod media;
 pub mod signal;

@@ -1,0 +1,44 @@
+//! Videos and their segments: what they are called, what is known of them, and where their bytes come from.
+//!
+//! [`Library`] is what the chunk node and the HTTP face read from. It asks an [`Origin`] once for what many want at the
+//! same time, and keeps what was read within a budget of bytes.
+
+mod error;
+mod given;
+mod id;
+mod info;
+mod library;
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+pub use error::MediaError;
+pub use given::Given;
+pub use id::{BadId, Itag, SegmentId, VideoId};
+pub use info::{ByteRange, Caption, Stream, VideoInfo};
+pub use library::{Library, Limits, Neighbours};
+
+/// Where videos come from.
+///
+/// An origin holds no cache and shares no requests: [`Library`] does both.
+pub trait Origin: fmt::Debug + Send + Sync {
+    /// What is known of a video.
+    fn info<'a>(&'a self, vid: &'a VideoId) -> BoxFuture<'a, Result<VideoInfo, MediaError>>;
+
+    /// For how long what [`Origin::info`] gives may be kept.
+    fn fresh(&self) -> Duration {
+        Duration::from_secs(3_600)
+    }
+
+    /// A part of a stream, both ends included. The answer has exactly that many bytes.
+    fn part<'a>(
+        &'a self,
+        info: &'a VideoInfo,
+        stream: &'a Stream,
+        range: RangeInclusive<u64>,
+    ) -> BoxFuture<'a, Result<Bytes, MediaError>>;
+}

@@ -1,0 +1,247 @@
+//! What the chunk node and the HTTP face read from.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{ByteRange, Itag, MediaError, Origin, SegmentId, Stream, VideoId, VideoInfo};
+use crate::cache::{Keep, Store};
+use crate::index::{Builder, SegmentIndex};
+
+/// How long an index is kept; it belongs to a version of its stream.
+const INDEX_TIME: Duration = Duration::from_secs(3_600);
+/// Bytes of documents and of indexes that are kept, each. A document of 30 streams has some 8 KiB, an index of an hour
+/// of five-second segments 12 KiB.
+const DOCUMENTS: usize = 8 << 20;
+/// What a document weighs besides its streams, and each of those.
+const DOCUMENT: usize = 1_024;
+
+/// How much is kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of media that are kept in memory. Default 48 MiB: with what else the node needs it stays below 150 MB.
+    pub cache_bytes: usize,
+    /// Bytes of one part, hence of one segment, at most. Default 32 MiB: eight seconds of 32 Mbit/s.
+    pub part_bytes: u64,
+    /// How long media is kept. Default 10 min.
+    pub part_time: Duration,
+    /// How long the answer that something does not exist is kept. Default 5 s.
+    pub negative_time: Duration,
+    /// How long a failure of the origin is kept, so that it is not asked by everybody at once. Default 1 s.
+    pub fault_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 48 << 20,
+            part_bytes: 32 << 20,
+            part_time: Duration::from_secs(600),
+            negative_time: Duration::from_secs(5),
+            fault_time: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Other nodes as a source; asked before the origin where there are any.
+pub trait Neighbours: fmt::Debug + Send + Sync {
+    /// A whole segment, or `None` when none of them gives it soon enough to be worth the wait.
+    fn segment<'a>(&'a self, id: &'a SegmentId) -> BoxFuture<'a, Option<Bytes>>;
+}
+
+/// Videos, their streams and segments: from what is kept in memory, else from the origin. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Library(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    origin: Arc<dyn Origin>,
+    neighbours: OnceLock<Arc<dyn Neighbours>>,
+    limits: Limits,
+    infos: Store<VideoId, Arc<VideoInfo>, MediaError>,
+    indexes: Store<Version, Arc<SegmentIndex>, MediaError>,
+    parts: Store<(Version, ByteRange), Bytes, MediaError>,
+}
+
+/// A stream as it is now: a file that is replaced makes another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Version {
+    vid: VideoId,
+    itag: Itag,
+    len: Option<u64>,
+    modified: Option<std::time::SystemTime>,
+}
+
+impl Version {
+    fn of(vid: &VideoId, stream: &Stream) -> Self {
+        Self { vid: vid.clone(), itag: stream.itag, len: stream.len, modified: stream.modified }
+    }
+}
+
+impl Library {
+    /// What an origin has.
+    #[must_use]
+    pub fn new(origin: Arc<dyn Origin>, limits: Limits) -> Self {
+        let parts = Store::new(limits.cache_bytes);
+        let (infos, indexes) = (Store::new(DOCUMENTS), Store::new(DOCUMENTS));
+        Self(Arc::new(Inner { origin, neighbours: OnceLock::new(), limits, infos, indexes, parts }))
+    }
+
+    /// Asks other nodes before the origin from now on. Only the first call counts.
+    pub fn ask_first(&self, neighbours: Arc<dyn Neighbours>) {
+        // Whoever comes second is not asked.
+        let _ = self.0.neighbours.set(neighbours);
+    }
+
+    /// What is known of a video.
+    ///
+    /// # Errors
+    /// The origin does not know it or does not answer.
+    pub async fn info(&self, vid: &VideoId) -> Result<Arc<VideoInfo>, MediaError> {
+        let (inner, asked) = (Arc::clone(&self.0), vid.clone());
+        let read = move || async move { inner.origin.info(&asked).await.map(Arc::new) }.boxed();
+        let (limits, fresh) = (self.0.limits.clone(), self.0.origin.fresh());
+        let keep = move |read: &Result<Arc<VideoInfo>, MediaError>| match read {
+            Ok(info) => Keep { time: fresh, bytes: DOCUMENT * (1 + info.streams.len()) },
+            Err(error) => limits.failure(error),
+        };
+        self.0.infos.get(vid, read, keep).await
+    }
+
+    /// Where the segments of a stream are.
+    ///
+    /// # Errors
+    /// There is no such stream, it has no index, or the origin does not give it.
+    pub async fn index(&self, vid: &VideoId, itag: Itag) -> Result<Arc<SegmentIndex>, MediaError> {
+        let info = self.info(vid).await?;
+        self.index_of(&info, info.stream(itag)?).await
+    }
+
+    async fn index_of(&self, info: &Arc<VideoInfo>, stream: &Stream) -> Result<Arc<SegmentIndex>, MediaError> {
+        if stream.init.is_none() || stream.index.is_none() {
+            return Err(MediaError::NoIndex);
+        }
+        let (inner, info, wanted) = (Arc::clone(&self.0), Arc::clone(info), stream.clone());
+        let key = Version::of(&info.id, stream);
+        let read = move || {
+            async move {
+                let mut builder = Builder::new(&wanted)?;
+                while let Some(range) = builder.wants() {
+                    let bytes = inner.origin.part(&info, &wanted, range.into()).await?;
+                    builder.handle(&bytes)?;
+                }
+                Ok(Arc::new(builder.finish()?))
+            }
+            .boxed()
+        };
+        let limits = self.0.limits.clone();
+        let keep = move |read: &Result<Arc<SegmentIndex>, MediaError>| match read {
+            Ok(index) => Keep { time: INDEX_TIME, bytes: size_of_val(index.segments()) },
+            Err(error) => limits.failure(error),
+        };
+        self.0.indexes.get(&key, read, keep).await
+    }
+
+    /// How many segments a stream has.
+    ///
+    /// # Errors
+    /// As [`Library::index`].
+    pub async fn segment_count(&self, vid: &VideoId, itag: Itag) -> Result<u32, MediaError> {
+        self.index(vid, itag).await.map(|index| index.count())
+    }
+
+    /// Whether a segment exists. That it can be read is another question.
+    pub async fn has(&self, id: &SegmentId) -> bool {
+        self.segment_count(&id.vid, id.itag).await.is_ok_and(|count| id.index < count)
+    }
+
+    /// Whether a segment is in memory.
+    #[must_use]
+    pub fn cached(&self, id: &SegmentId) -> bool {
+        let Some(Ok(info)) = self.0.infos.peek(&id.vid) else { return false };
+        let Ok(stream) = info.stream(id.itag) else { return false };
+        let version = Version::of(&id.vid, stream);
+        let Some(Ok(index)) = self.0.indexes.peek(&version) else { return false };
+        let part = index.segment(id.index).and_then(|range| self.0.parts.peek(&(version, range)));
+        part.is_some_and(|part| part.is_ok())
+    }
+
+    /// A whole segment.
+    ///
+    /// # Errors
+    /// There is no such segment, it is larger than [`Limits::part_bytes`], or the origin does not give it.
+    pub async fn segment(&self, id: &SegmentId) -> Result<Bytes, MediaError> {
+        let info = self.info(&id.vid).await?;
+        let stream = info.stream(id.itag)?;
+        let index = self.index_of(&info, stream).await?;
+        let range = index.segment(id.index).ok_or(MediaError::NoSegment { count: index.count() })?;
+        self.part_of(&info, stream, range, Some(id)).await
+    }
+
+    /// A part of a stream, both ends included.
+    ///
+    /// # Errors
+    /// There is no such stream or part, it is larger than [`Limits::part_bytes`], or the origin does not give it.
+    pub async fn part(&self, vid: &VideoId, itag: Itag, range: ByteRange) -> Result<Bytes, MediaError> {
+        let info = self.info(vid).await?;
+        self.part_of(&info, info.stream(itag)?, range, None).await
+    }
+
+    async fn part_of(
+        &self,
+        info: &Arc<VideoInfo>,
+        stream: &Stream,
+        range: ByteRange,
+        segment: Option<&SegmentId>,
+    ) -> Result<Bytes, MediaError> {
+        if range.count() > self.0.limits.part_bytes {
+            let (bytes, limit) = (range.count(), self.0.limits.part_bytes);
+            return Err(MediaError::TooLarge { what: "the part", bytes, limit });
+        }
+        if let Some(length) = stream.len.filter(|len| range.count() == 0 || range.end >= *len) {
+            return Err(MediaError::Range { length });
+        }
+        let (inner, info, wanted) = (Arc::clone(&self.0), Arc::clone(info), stream.clone());
+        let (key, segment) = ((Version::of(&info.id, stream), range), segment.cloned());
+        let read = move || async move { inner.read(&info, &wanted, range, segment.as_ref()).await }.boxed();
+        let limits = self.0.limits.clone();
+        let keep = move |read: &Result<Bytes, MediaError>| match read {
+            Ok(bytes) => Keep { time: limits.part_time, bytes: bytes.len() },
+            Err(error) => limits.failure(error),
+        };
+        self.0.parts.get(&key, read, keep).await
+    }
+}
+
+impl Inner {
+    async fn read(
+        &self,
+        info: &VideoInfo,
+        stream: &Stream,
+        range: ByteRange,
+        segment: Option<&SegmentId>,
+    ) -> Result<Bytes, MediaError> {
+        let fits = |bytes: &Bytes| u64::try_from(bytes.len()) == Ok(range.count());
+        if let (Some(id), Some(neighbours)) = (segment, self.neighbours.get())
+            && let Some(bytes) = neighbours.segment(id).await.filter(fits)
+        {
+            return Ok(bytes);
+        }
+        let bytes = self.origin.part(info, stream, range.into()).await?;
+        let wrong = || MediaError::Answer { what: format!("{} bytes of {}", bytes.len(), range.count()) };
+        if fits(&bytes) { Ok(bytes) } else { Err(wrong()) }
+    }
+}
+
+impl Limits {
+    fn failure(&self, error: &MediaError) -> Keep {
+        Keep { time: if error.is_fault() { self.fault_time } else { self.negative_time }, bytes: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests;
