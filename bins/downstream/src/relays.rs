@@ -53,7 +53,7 @@ fn begin(relays: &Relays, saved: &Saved) {
         return tracing::warn!(stream = saved.stream, "a saved relay has no stream name");
     };
     let retry = u32::try_from(saved.repush).map_or(Retry::Always, Retry::Times);
-    if let Err(error) = relays.push(Spec { stream, target: saved.target.clone(), retry, saved: true }) {
+    if let Err(error) = relays.push(Spec { saved: true, ..Spec::push(stream, &saved.target, retry) }) {
         tracing::warn!(stream = saved.stream, target = saved.target, %error, "a saved relay was not begun");
     }
 }

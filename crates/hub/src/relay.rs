@@ -1,12 +1,12 @@
-//! The table of relays: streams that are copied to other servers, and how each of these copies stands.
+//! The table of relays: streams that are copied to other servers or from them, and how each of these copies stands.
 //!
-//! A protocol registers itself as a [`Target`] under its URL schemes, so that services need not know each other. The
-//! table tries again as each relay's [`Retry`] says, and tells its state.
+//! A protocol registers itself as a [`Target`] under its URL schemes or its own name, so that services need not know
+//! each other. The table tries again as each relay's [`Retry`] says, and tells its state.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::StreamName;
 
 mod run;
+mod spec;
+mod standing;
+
+pub use spec::{Direction, Retry, Spec};
+pub use standing::{Standing, State, Status};
 
 /// Relays in all, those that have stopped or failed not counted. Each costs a connection and a viewer's place.
 pub const MAX_RELAYS: usize = 256;
@@ -25,10 +30,20 @@ pub type TargetError = Box<dyn std::error::Error + Send + Sync>;
 /// A transfer under way; dropping it ends it.
 pub type Transfer = Pin<Box<dyn Future<Output = Result<(), TargetError>> + Send>>;
 
-/// A protocol that can push a stream to a URL.
+/// A protocol that can push a stream to a URL, and perhaps pull one.
 pub trait Target: Send + Sync + 'static {
     /// Pushes `stream` to `url` until it ends or `progress` is stopped.
     fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer;
+
+    /// Does what `spec` asks. A protocol that pulls, or whose URLs do not name the stream there, has its own.
+    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
+        self.push(spec.stream, spec.target, progress)
+    }
+
+    /// Whether [`Target::transfer`] pulls as well.
+    fn pulls(&self) -> bool {
+        false
+    }
 }
 
 /// What a transfer tells, and hears.
@@ -41,7 +56,24 @@ pub struct Progress {
 impl Progress {
     /// The other side takes the stream.
     pub fn publishing(&self) {
-        self.state.send_modify(|standing| (standing.state, standing.reason) = (State::Publishing, None));
+        self.tell(State::Publishing, None);
+    }
+
+    /// The stream comes from the other side.
+    pub fn playing(&self) {
+        self.tell(State::Playing, None);
+    }
+
+    /// The other side is there and has been asked; it knows the transfer by `remote_id`.
+    pub fn asked(&self, remote_id: impl Into<String>) {
+        let remote_id = Some(remote_id.into());
+        self.state.send_modify(|standing| standing.remote_id = remote_id);
+    }
+
+    fn tell(&self, state: State, reason: Option<String>) {
+        self.state.send_modify(|standing| {
+            (standing.state, standing.reason, standing.since) = (state, reason, SystemTime::now());
+        });
     }
 
     /// Cancelled when the relay is to end in order.
@@ -49,88 +81,6 @@ impl Progress {
     pub fn stopped(&self) -> CancellationToken {
         self.stop.clone()
     }
-}
-
-/// How often a relay is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// For ever.
-    Always,
-    /// This often after a failure; 0 is never.
-    Times(u32),
-}
-
-/// A relay that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spec {
-    /// The stream here.
-    pub stream: StreamName,
-    /// Where it is pushed.
-    pub target: String,
-    /// How often it is tried again.
-    pub retry: Retry,
-    /// Whether it is kept over a restart of the program.
-    pub saved: bool,
-}
-
-/// How a relay stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Not tried yet.
-    New,
-    /// The target is being reached.
-    Connecting,
-    /// The target takes the stream.
-    Publishing,
-    /// It failed and will be tried again.
-    Retrying,
-    /// Somebody stopped it.
-    Stopped,
-    /// It failed and will not be tried again.
-    Failed,
-}
-
-impl State {
-    /// Its name in APIs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::New => "NEW",
-            Self::Connecting => "CONNECTING",
-            Self::Publishing => "PUBLISHING",
-            Self::Retrying => "RETRYING",
-            Self::Stopped => "STOPPED",
-            Self::Failed => "FAILED",
-        }
-    }
-
-    /// Whether nothing more happens.
-    #[must_use]
-    pub const fn is_ended(self) -> bool {
-        matches!(self, Self::Stopped | Self::Failed)
-    }
-}
-
-/// The state of a relay, with what went wrong last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// The state.
-    pub state: State,
-    /// Why it is retried, stopped or failed.
-    pub reason: Option<String>,
-    /// How often it was begun.
-    pub attempts: u32,
-}
-
-/// A relay in the table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// Its number, unique in the process.
-    pub id: u64,
-    /// What was asked for.
-    pub spec: Spec,
-    /// How it stands.
-    pub standing: Standing,
 }
 
 /// Why a relay was not begun.
@@ -142,6 +92,18 @@ pub enum Error {
     Scheme {
         /// The scheme.
         scheme: String,
+    },
+    /// The protocol pushes only.
+    #[error("nothing here pulls by {protocol}")]
+    Direction {
+        /// The protocol.
+        protocol: String,
+    },
+    /// The same copy of the same stream is under way.
+    #[error("the same relay is under way, with id {id}")]
+    Exists {
+        /// Its number.
+        id: u64,
     },
     /// There are [`MAX_RELAYS`].
     #[error("there are {MAX_RELAYS} relays, which is the limit")]
@@ -168,6 +130,7 @@ struct Table {
 
 struct Relay {
     spec: Spec,
+    created: SystemTime,
     state: watch::Sender<Standing>,
     stop: CancellationToken,
 }
@@ -185,49 +148,60 @@ impl Relays {
         Self::default()
     }
 
-    /// Pushes to URLs of these schemes go through `target`.
-    pub fn register(&self, schemes: &[&'static str], target: &Arc<dyn Target>) {
+    /// Relays to URLs of these schemes, or by protocols of these names, go through `target`.
+    pub fn register(&self, names: &[&'static str], target: &Arc<dyn Target>) {
         let mut table = self.lock();
-        schemes.iter().for_each(|scheme| drop(table.targets.insert(scheme, Arc::clone(target))));
+        names.iter().for_each(|name| drop(table.targets.insert(name, Arc::clone(target))));
     }
 
-    /// Whether a protocol is registered for this scheme.
+    /// Whether a protocol is registered for this scheme or by this name.
     #[must_use]
     pub fn speaks(&self, scheme: &str) -> bool {
         self.lock().targets.contains_key(scheme)
     }
 
-    /// Begins a push. The same stream to the same target is begun once: the relay that there is is returned.
+    /// Begins a relay. The same is begun once: the one that there is is returned.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`], but for [`Error::Exists`].
     pub fn push(&self, spec: Spec) -> Result<(u64, watch::Receiver<Standing>), Error> {
         let mut table = self.lock();
-        let same = |relay: &Relay| relay.spec.stream == spec.stream && relay.spec.target == spec.target;
-        let live = |relay: &Relay| !relay.state.borrow().state.is_ended();
-        let known = table.relays.iter_mut().find(|(_, relay)| same(relay) && live(relay));
-        if let Some((id, relay)) = known {
+        if let Some(id) = table.same(&spec)
+            && let Some(relay) = table.relays.get_mut(&id)
+        {
             relay.spec.saved |= spec.saved;
-            let found = (*id, relay.state.subscribe());
+            let found = (id, relay.state.subscribe());
             drop(table);
             self.changed();
             return Ok(found);
         }
-        let scheme = spec.target.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        let target = table.targets.get(scheme.as_str()).map(Arc::clone).ok_or(Error::Scheme { scheme })?;
-        if table.relays.values().filter(|relay| live(relay)).count() >= MAX_RELAYS {
-            return Err(Error::TooMany);
-        }
-        table.last += 1;
-        let (id, stop) = (table.last, CancellationToken::new());
-        let (state, standing) = watch::channel(Standing { state: State::New, reason: None, attempts: 0 });
-        let progress = Progress { state: state.clone(), stop: stop.clone() };
-        tokio::spawn(run::run(spec.clone(), target, progress));
-        table.relays.insert(id, Relay { spec, state, stop });
-        table.forget_the_oldest_ended();
+        let begun = table.begin(spec)?;
         drop(table);
         self.changed();
-        Ok((id, standing))
+        Ok(begun)
+    }
+
+    /// Begins a relay that is not under way.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn begin(&self, spec: Spec) -> Result<(u64, watch::Receiver<Standing>), Error> {
+        let mut table = self.lock();
+        if let Some(id) = table.same(&spec) {
+            return Err(Error::Exists { id });
+        }
+        let begun = table.begin(spec)?;
+        drop(table);
+        self.changed();
+        Ok(begun)
+    }
+
+    /// Takes a relay out of the table; one that is under way is ended. Returns whether there was one.
+    pub fn forget(&self, id: u64) -> bool {
+        let relay = self.lock().relays.remove(&id);
+        let was = relay.inspect(|relay| relay.stop.cancel()).is_some();
+        self.changed();
+        was
     }
 
     /// Ends a relay in order, and does not keep it over a restart. Returns whether there was one to end.
@@ -257,6 +231,7 @@ impl Relays {
             id,
             spec: relay.spec.clone(),
             standing: relay.state.borrow().clone(),
+            created: relay.created,
         };
         table.relays.iter().map(status).collect()
     }
@@ -283,7 +258,40 @@ impl Relays {
     }
 }
 
+impl Relay {
+    fn is_live(&self) -> bool {
+        !self.state.borrow().state.is_ended()
+    }
+}
+
 impl Table {
+    /// A live relay of the same.
+    fn same(&self, spec: &Spec) -> Option<u64> {
+        let found = self.relays.iter().find(|(_, relay)| relay.spec.is_same(spec) && relay.is_live());
+        found.map(|(id, _)| *id)
+    }
+
+    fn begin(&mut self, spec: Spec) -> Result<(u64, watch::Receiver<Standing>), Error> {
+        let protocol = spec.protocol();
+        let target = self.targets.get(protocol.as_str()).map(Arc::clone);
+        let target = target.ok_or_else(|| Error::Scheme { scheme: protocol.clone() })?;
+        if spec.direction == Direction::Pull && !target.pulls() {
+            return Err(Error::Direction { protocol });
+        }
+        if self.relays.values().filter(|relay| relay.is_live()).count() >= MAX_RELAYS {
+            return Err(Error::TooMany);
+        }
+        self.last += 1;
+        let (id, stop, created) = (self.last, CancellationToken::new(), SystemTime::now());
+        let standing = Standing { state: State::New, reason: None, attempts: 0, since: created, remote_id: None };
+        let (state, standing) = watch::channel(standing);
+        let progress = Progress { state: state.clone(), stop: stop.clone() };
+        tokio::spawn(run::run(spec.clone(), target, progress));
+        self.relays.insert(id, Relay { spec, created, state, stop });
+        self.forget_the_oldest_ended();
+        Ok((id, standing))
+    }
+
     fn forget_the_oldest_ended(&mut self) {
         let ended = |relay: &Relay| relay.state.borrow().state.is_ended();
         let old: Vec<u64> = self.relays.iter().filter(|(_, relay)| ended(relay)).map(|(id, _)| *id).collect();

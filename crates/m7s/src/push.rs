@@ -88,8 +88,8 @@ impl Pushes {
             return Err(Problem::new(StatusCode::FORBIDDEN).detail(detail));
         }
         drop(allowed);
-        let spec =
-            Spec { stream, target, retry, saved: value("save").is_some_and(|save| save != "0" && save != "false") };
+        let saved = value("save").is_some_and(|save| save != "0" && save != "false");
+        let spec = Spec { saved, ..Spec::push(stream, target, retry) };
         let full = |error: relay::Error| Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(error.to_string());
         self.relays.push(spec).map(|(_, standing)| standing).map_err(full)
     }

@@ -1,6 +1,7 @@
 //! One relay: tries, waits, tries again.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -16,34 +17,31 @@ pub(super) async fn run(spec: Spec, target: Arc<dyn Target>, progress: Progress)
         progress.state.send_modify(|standing| {
             standing.state = State::Connecting;
             standing.attempts = standing.attempts.saturating_add(1);
+            (standing.since, standing.remote_id) = (SystemTime::now(), None);
         });
-        let done = target.push(spec.stream.clone(), spec.target.clone(), progress.clone()).await;
+        let done = target.transfer(spec.clone(), progress.clone()).await;
         if progress.stop.is_cancelled() {
-            return tell(&progress, State::Stopped, None);
+            return progress.tell(State::Stopped, None);
         }
-        let reason = match done {
-            Ok(()) => "the stream or its target ended".to_owned(),
-            Err(error) => chain(&error),
+        let (end, reason) = match done {
+            Ok(()) => (State::Stopped, "the stream or its target ended".to_owned()),
+            Err(error) => (State::Failed, chain(&error)),
         };
         failures = if begun.elapsed() >= HEALTHY { 1 } else { failures.saturating_add(1) };
         let again = match spec.retry {
             Retry::Always => true,
             Retry::Times(times) => failures <= times,
         };
-        tracing::warn!(stream = %spec.stream, target = spec.target, reason, again, "a relay failed");
+        tracing::warn!(stream = %spec.stream, target = spec.target, reason, again, "a relay ended");
         if !again {
-            return tell(&progress, State::Failed, Some(reason));
+            return progress.tell(end, Some(reason));
         }
-        tell(&progress, State::Retrying, Some(reason));
+        progress.tell(State::Retrying, Some(reason));
         tokio::select! {
             () = tokio::time::sleep(wait(failures.saturating_sub(1))) => {}
-            () = progress.stop.cancelled() => return tell(&progress, State::Stopped, None),
+            () = progress.stop.cancelled() => return progress.tell(State::Stopped, None),
         }
     }
-}
-
-fn tell(progress: &Progress, state: State, reason: Option<String>) {
-    progress.state.send_modify(|standing| (standing.state, standing.reason) = (state, reason));
 }
 
 /// An error with its causes, on one line.

@@ -32,7 +32,7 @@ fn relays(failures: u32) -> Relays {
 }
 
 fn spec(target: &str, retry: Retry) -> Spec {
-    Spec { stream: StreamName::parse("live/a").unwrap(), target: target.into(), retry, saved: false }
+    Spec::push(StreamName::parse("live/a").unwrap(), target, retry)
 }
 
 async fn until(standing: &mut watch::Receiver<Standing>, state: State) -> Standing {
@@ -85,4 +85,44 @@ async fn what_is_saved_stays_saved_until_it_is_stopped() {
     relays.stop(id);
     relays.shut_down();
     assert_eq!(relays.saved(), [kept]);
+}
+
+/// Pulls until the stream there ends.
+struct Puller;
+
+impl Target for Puller {
+    fn push(&self, _stream: StreamName, _url: String, _progress: Progress) -> Transfer {
+        Box::pin(async { Err("it pulls only".into()) })
+    }
+
+    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
+        Box::pin(async move {
+            progress.asked(format!("{}-there", spec.remote.unwrap_or_default()));
+            progress.playing();
+            progress.stopped().cancelled().await;
+            Ok(())
+        })
+    }
+
+    fn pulls(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn protocols_are_chosen_by_name_and_pull_if_they_can() {
+    let relays = relays(0);
+    let target: Arc<dyn Target> = Arc::new(Puller);
+    relays.register(&["pull"], &target);
+    let pull = Spec { direction: Direction::Pull, remote: Some("b".into()), ..spec("ws://h/x", Retry::Times(0)) };
+    let refused = relays.begin(pull.clone()).map(|(id, _)| id);
+    assert_eq!(refused, Err(Error::Direction { protocol: "ws".into() }));
+    let pull = Spec { protocol: Some("pull".into()), ..pull };
+    let (id, mut standing) = relays.begin(pull.clone()).unwrap();
+    assert_eq!(until(&mut standing, State::Playing).await.remote_id.as_deref(), Some("b-there"));
+    assert_eq!(relays.begin(pull.clone()).map(|(id, _)| id), Err(Error::Exists { id }));
+    assert!(relays.begin(Spec { remote: Some("c".into()), ..pull }).is_ok(), "another stream there");
+    assert!(relays.forget(id) && !relays.forget(id));
+    assert_eq!(relays.list().len(), 1);
+    until(&mut standing, State::Stopped).await;
 }
