@@ -22,7 +22,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     target("avc_configuration", avc_configuration),
     target("hevc_configuration", hevc_configuration),
     target("av1_configuration", av1_configuration),
@@ -34,6 +34,7 @@ pub const TARGETS: [Target; 12] = [
     target("amf0", amf0_values),
     target("cascade", sluicegate_cascade::fuzz_decoder),
     target("wcs", sluicegate_wcs::fuzz),
+    target("segment_index", sluicegate_p2p::index::fuzz_index),
     target("websocket_frames", websocket_frames),
 ];
 
