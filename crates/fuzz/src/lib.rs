@@ -22,7 +22,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 15] = [
     target("avc_configuration", avc_configuration),
     target("hevc_configuration", hevc_configuration),
     target("av1_configuration", av1_configuration),
@@ -36,6 +36,8 @@ pub const TARGETS: [Target; 13] = [
     target("wcs", sluicegate_wcs::fuzz),
     target("segment_index", sluicegate_p2p::index::fuzz_index),
     target("websocket_frames", websocket_frames),
+    target("rtmp_chunks", sluicegate_rtmp::protocol::fuzz_reader),
+    target("rtmp_server", sluicegate_rtmp::protocol::fuzz_server),
 ];
 
 fn avc_configuration(data: &[u8]) {
