@@ -130,6 +130,12 @@ impl Publisher {
         reason.unwrap_or(Reason::Finished)
     }
 
+    /// Changes when a viewer needs a key frame. A publisher whose source can be asked for one asks, not too often.
+    #[must_use]
+    pub fn key_frames_wanted(&self) -> watch::Receiver<u64> {
+        self.stream.key_frames_wanted()
+    }
+
     /// Ends the stream for its viewers at once.
     pub fn finish(self) {
         if self.stream.unseat(self.id) {

@@ -22,6 +22,8 @@ pub(crate) struct Stream {
     state: Mutex<Inner>,
     /// Counts what viewers may want to look at: batches and ends.
     news: watch::Sender<u64>,
+    /// Counts what viewers ask of the publisher: key frames.
+    key_frames: watch::Sender<u64>,
     max_viewers: usize,
 }
 
@@ -97,6 +99,7 @@ impl Stream {
             name,
             max_viewers: config.max_viewers,
             news: watch::Sender::new(0),
+            key_frames: watch::Sender::new(0),
             state: Mutex::new(Inner {
                 ring: Ring::new(config.ring_bytes, config.ring_span),
                 assembler: Assembler::new(config),
@@ -123,6 +126,15 @@ impl Stream {
 
     fn announce(&self) {
         self.news.send_modify(|news| *news = news.wrapping_add(1));
+    }
+
+    /// A viewer needs a key frame.
+    pub(crate) fn want_key_frame(&self) {
+        self.key_frames.send_modify(|wanted| *wanted = wanted.wrapping_add(1));
+    }
+
+    pub(crate) fn key_frames_wanted(&self) -> watch::Receiver<u64> {
+        self.key_frames.subscribe()
     }
 
     /// Gives the publisher's place to a new one.

@@ -126,6 +126,11 @@ impl Subscriber {
         ready.unwrap_or_else(|_| Err(Error::NotFound { name: self.stream.name.clone() }))
     }
 
+    /// Asks the publisher for a key frame. Those whose protocol can ask their source do; the others let it be.
+    pub fn want_key_frame(&self) {
+        self.stream.want_key_frame();
+    }
+
     /// Counts bytes that were handed to the viewer's socket.
     pub fn sent(&self, bytes: usize) {
         self.ticket.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);

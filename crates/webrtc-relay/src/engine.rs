@@ -1,0 +1,208 @@
+//! Offers in, sessions out.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sluicegate_hub::{Batch, Expects, Hub, Next, Output, Publish, StreamName, Subscriber, TrackSet, Viewer};
+use sluicegate_media::{Codec, Frame, Kind};
+use sluicegate_rtc_driver::media::{self, Options, Track as Wanted};
+use sluicegate_rtc_driver::{Connection, Driver};
+
+use crate::format::Rtp;
+use crate::offer::Section;
+use crate::play::{Playing, Source};
+use crate::publish::Publishing;
+use crate::{Config, Error, Session, choose, offer};
+
+/// Makes sessions between WebRTC peers and the streams of a hub. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    hub: Hub,
+    driver: Driver,
+    config: Config,
+    output: Output,
+    sessions: Mutex<HashMap<String, Session>>,
+}
+
+/// What a viewer's session is to send.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) tracks: Vec<Wanted>,
+    pub(crate) codecs: Vec<Codec>,
+}
+
+impl Engine {
+    /// An engine over a hub and a driver.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn new(hub: Hub, driver: Driver, config: Config) -> Result<Self, Error> {
+        config.validate()?;
+        let output = hub.output(Rtp { payload: config.payload });
+        Ok(Self(Arc::new(Inner { hub, driver, config, output, sessions: Mutex::default() })))
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn driver(&self) -> &Driver {
+        &self.0.driver
+    }
+
+    /// The addresses that sessions announce.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.0.driver.addresses()
+    }
+
+    /// How often batches were made into packets; with any number of viewers at most once a batch.
+    #[must_use]
+    pub fn conversions(&self) -> u64 {
+        self.0.output.conversions()
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session under way.
+    #[must_use]
+    pub fn session(&self, id: &str) -> Option<Session> {
+        self.sessions().get(id).filter(|session| !session.is_ended()).cloned()
+    }
+
+    /// Ends all sessions; their peers are told.
+    pub fn shut_down(&self) {
+        self.sessions().values().for_each(Session::close);
+    }
+
+    /// Takes a publisher's offer and returns the session and the answer.
+    ///
+    /// # Errors
+    /// [`Error::Hub`] when the name is taken, [`Error::Codec`], [`Error::Nothing`], [`Error::Description`],
+    /// [`Error::Transport`].
+    pub async fn publish(&self, name: &StreamName, offer: &str, by: Publish) -> Result<(Session, String), Error> {
+        let taking = choose::to_receive(&offer::sections(offer)?, self.config())?;
+        let expects = Expects { video: taking.video, audio: taking.audio };
+        let publisher = self.0.hub.publish(name, by.expecting(expects))?;
+        let options = Options { tracks: taking.tracks, ..Options::default() };
+        let (connection, answer) = self.0.driver.answer(offer, options).await?;
+        Ok((self.run_publisher(connection, publisher, offer.to_owned()), answer))
+    }
+
+    pub(crate) fn claim(&self, name: &StreamName, by: Publish) -> Result<sluicegate_hub::Publisher, Error> {
+        Ok(self.0.hub.publish(name, by)?)
+    }
+
+    pub(crate) fn run_publisher(
+        &self,
+        connection: Connection,
+        publisher: sluicegate_hub::Publisher,
+        offer: String,
+    ) -> Session {
+        let session = Session::new(publisher.name().clone(), connection.handle().clone(), offer);
+        let publishing = Publishing::new(connection, publisher, session.clone(), self.config().clone());
+        self.run(&session, publishing.run());
+        session
+    }
+
+    /// Takes a viewer's offer and returns the session and the answer. Waits for a stream that is not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Hub`] when nothing comes in time, [`Error::Codec`], [`Error::Reordered`], [`Error::Unplayable`],
+    /// [`Error::Nothing`], [`Error::Description`], [`Error::Transport`].
+    pub async fn play(&self, name: &StreamName, offer: &str, viewer: Viewer) -> Result<(Session, String), Error> {
+        let sections = offer::sections(offer)?;
+        if !sections.iter().any(|section| section.receives) {
+            return Err(Error::Nothing { what: "receive" });
+        }
+        let (place, tracks) = self.look(name, viewer).await?;
+        let plan = answer_plan(&sections, &tracks)?;
+        let options = Options { tracks: plan.tracks, ..Options::default() };
+        let (connection, answer) = self.0.driver.answer(offer, options).await?;
+        Ok((self.run_viewer(connection, name, viewer, place, &plan.codecs, offer.to_owned()), answer))
+    }
+
+    pub(crate) fn run_viewer(
+        &self,
+        connection: Connection,
+        name: &StreamName,
+        viewer: Viewer,
+        place: Subscriber,
+        codecs: &[Codec],
+        offer: String,
+    ) -> Session {
+        let session = Session::new(name.clone(), connection.handle().clone(), offer);
+        let (hub, output) = (self.0.hub.clone(), self.0.output.clone());
+        let source = Source { hub, name: name.clone(), viewer, output, place };
+        self.run(&session, Playing::new(connection, source, session.clone(), codecs).run());
+        session
+    }
+
+    /// Waits for a stream, and looks at what of it is there.
+    ///
+    /// # Errors
+    /// [`Error::Hub`] when nothing comes in time, [`Error::Reordered`].
+    pub(crate) async fn look(&self, name: &StreamName, viewer: Viewer) -> Result<(Subscriber, Arc<TrackSet>), Error> {
+        let mut place = self.0.hub.subscribe(name, viewer);
+        place.ready(self.config().wait).await?;
+        let (mut tracks, mut last) = (None, None);
+        while let Next::Batch(batch) = place.try_next() {
+            if goes_back(&batch, &mut last) {
+                return Err(Error::Reordered);
+            }
+            tracks = Some(Arc::clone(&batch.tracks));
+        }
+        let gone = || Error::Hub(sluicegate_hub::Error::NotFound { name: name.clone() });
+        Ok((place, tracks.ok_or_else(gone)?))
+    }
+
+    fn run(&self, session: &Session, life: impl Future<Output = ()> + Send + 'static) {
+        self.sessions().insert(session.id().to_owned(), session.clone());
+        let (engine, id) = (self.clone(), session.id().to_owned());
+        tokio::spawn(async move {
+            life.await;
+            engine.sessions().remove(&id);
+        });
+    }
+}
+
+/// Whether a picture stands behind one that is shown later.
+fn goes_back(batch: &Batch, last: &mut Option<sluicegate_media::Timestamp>) -> bool {
+    let mut shown = batch.frames.iter().filter(|frame| frame.kind() == Kind::Video).map(Frame::pts);
+    shown.any(|pts| last.replace(pts).is_some_and(|last| pts < last))
+}
+
+/// Which tracks a viewer gets, of those that its offer has room for.
+fn answer_plan(sections: &[Section], tracks: &TrackSet) -> Result<Plan, Error> {
+    plan(tracks, |codec, track| choose::to_send(sections, codec, Some(track)))
+}
+
+/// The tracks of a stream that WebRTC carries, as our own offer names them.
+pub(crate) fn offer_plan(tracks: &TrackSet) -> Result<Plan, Error> {
+    plan(tracks, |codec, _| Ok(choose::ours(codec)))
+}
+
+fn plan(
+    tracks: &TrackSet,
+    mut choose: impl FnMut(Codec, &sluicegate_media::Track) -> Result<Option<media::Codec>, Error>,
+) -> Result<Plan, Error> {
+    let mut plan = Plan { tracks: Vec::new(), codecs: Vec::new() };
+    for kind in [Kind::Audio, Kind::Video] {
+        let Some(track) = tracks.first(kind) else { continue };
+        if !sluicegate_rtp::supports(track.codec) {
+            tracing::debug!(codec = %track.codec, "left out, WebRTC does not carry it");
+            continue;
+        }
+        if let Some(chosen) = choose(track.codec, track)? {
+            plan.tracks.push(Wanted::Send(chosen));
+            plan.codecs.push(track.codec);
+        }
+    }
+    if plan.codecs.is_empty() { Err(Error::Unplayable) } else { Ok(plan) }
+}

@@ -1,0 +1,214 @@
+//! A viewer's session: batches of the hub out, as packets that all viewers share.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sluicegate_hub::{Batch, Ended, Hub, Output, StreamName, Subscriber, TrackSet, Viewer};
+use sluicegate_media::{Codec, Kind};
+use sluicegate_rtc_driver::media::{Direction, RtpPacket, TrackId};
+use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
+use tokio::time::sleep_until;
+
+use crate::offer::codec;
+use crate::{Ending, Error, Session, metrics};
+
+/// Bytes that go out at once when a viewer begins; what is older than now follows at [`CATCH_UP`].
+const BURST: u64 = 256 * 1024;
+/// Bytes a second at which a beginning viewer is brought to the present: 100 Mbit/s, several times any stream, and
+/// little enough for the socket buffers of browsers.
+const CATCH_UP: u64 = 12_500_000;
+/// Between two requests of a viewer for a key frame that reach the publisher.
+const KEY_FRAME_PAUSE: Duration = Duration::from_millis(500);
+
+/// A track that goes out.
+#[derive(Debug)]
+struct Lane {
+    codec: Codec,
+    /// Known once the peer has agreed.
+    track: Option<TrackId>,
+    sequence: u16,
+    last: Option<u32>,
+}
+
+impl Lane {
+    fn new(codec: Codec) -> Self {
+        Self { codec, track: None, sequence: rand::random(), last: None }
+    }
+
+    /// Whether a picture stands before one that is to be shown earlier.
+    fn goes_back(&mut self, timestamp: u32) -> bool {
+        let last = self.last.replace(timestamp);
+        last.is_some_and(|last| timestamp.wrapping_sub(last).cast_signed() < 0)
+    }
+}
+
+/// What a viewer's session needs of the stream.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) hub: Hub,
+    pub(crate) name: StreamName,
+    pub(crate) viewer: Viewer,
+    pub(crate) output: Output,
+    /// Holds the viewer's place, and the demand, until the session is connected.
+    pub(crate) place: Subscriber,
+}
+
+/// One viewer.
+#[derive(Debug)]
+pub(crate) struct Playing {
+    connection: Connection,
+    source: Source,
+    session: Session,
+    lanes: Vec<Lane>,
+    tracks: Option<Arc<TrackSet>>,
+    /// Frames are left out until a key frame comes.
+    skipping: bool,
+    began: Option<Instant>,
+    sent: u64,
+    asked: Option<Instant>,
+}
+
+impl Playing {
+    pub(crate) fn new(connection: Connection, source: Source, session: Session, codecs: &[Codec]) -> Self {
+        let lanes = codecs.iter().copied().map(Lane::new).collect();
+        let (tracks, skipping, began, sent, asked) = (None, true, None, 0, None);
+        Self { connection, source, session, lanes, tracks, skipping, began, sent, asked }
+    }
+
+    /// Runs until the session or the stream ends.
+    pub(crate) async fn run(mut self) {
+        let ending = match self.connect().await {
+            Ok(()) => self.send().await,
+            Err(ending) => ending,
+        };
+        metrics::ended("play", ending.name());
+        tracing::info!(stream = %self.source.name, reason = %ending, "WebRTC viewer ended");
+        self.session.end(ending);
+    }
+
+    async fn connect(&mut self) -> Result<(), Ending> {
+        loop {
+            let event = self.connection.next().await;
+            let connected = event == Some(Event::State(State::Connected));
+            self.handle(event)?;
+            if connected {
+                self.session.went_live();
+                return Ok(());
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Option<Event>) -> Result<(), Ending> {
+        match event {
+            None => Err(Ending::Transport(CloseReason::Local)),
+            Some(Event::State(State::Closed(reason))) => Err(Ending::Transport(reason)),
+            Some(Event::TrackOpen { track, direction: Direction::Send, codec: opened, .. }) => {
+                let codec = codec(&opened.name);
+                self.lanes
+                    .iter_mut()
+                    .filter(|lane| Some(lane.codec) == codec)
+                    .for_each(|lane| lane.track = Some(track));
+                Ok(())
+            }
+            Some(Event::KeyFrameWanted(_)) => {
+                self.want_key_frame();
+                Ok(())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn want_key_frame(&mut self) {
+        let now = Instant::now();
+        if self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= KEY_FRAME_PAUSE) {
+            self.asked = Some(now);
+            self.source.place.want_key_frame();
+        }
+    }
+
+    async fn send(&mut self) -> Ending {
+        // A new cursor begins at the newest key frame, which may be younger than the request.
+        self.source.place = self.source.hub.subscribe(&self.source.name, self.source.viewer);
+        self.began = Some(Instant::now());
+        loop {
+            let batch = tokio::select! {
+                event = self.connection.next() => {
+                    if let Err(ending) = self.handle(event) {
+                        return ending;
+                    }
+                    continue;
+                }
+                batch = self.source.place.next() => batch,
+            };
+            let done = match batch {
+                Ok(batch) => self.batch(&batch).map_err(|error| Ending::Failed(error.line())),
+                Err(Ended { reason }) => Err(Ending::Stream(reason)),
+            };
+            if let Err(ending) = done {
+                return ending;
+            }
+            if let Some(due) = self.paced() {
+                sleep_until(due.into()).await;
+            }
+        }
+    }
+
+    /// When the next batch may go out, for a viewer that is still being brought to the present.
+    fn paced(&self) -> Option<Instant> {
+        let over = self.sent.checked_sub(BURST)?;
+        let due = self.began? + Duration::from_micros(over.saturating_mul(1_000_000) / CATCH_UP);
+        (due > Instant::now()).then_some(due)
+    }
+
+    fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
+        self.check_tracks(batch)?;
+        self.skipping &= !batch.random_access;
+        if self.skipping {
+            metrics::left_out();
+            return Ok(());
+        }
+        let mut bytes = 0;
+        let packets = sluicegate_rtp::unpack(self.source.output.body(batch));
+        for lane in &mut self.lanes {
+            let Some(track) = lane.track else { continue };
+            let kind = lane.codec.kind();
+            let mut out = Vec::new();
+            for packet in packets.iter().filter(|packet| packet.kind == kind) {
+                if kind == Kind::Video && lane.goes_back(packet.timestamp) {
+                    return Err(Error::Reordered);
+                }
+                lane.sequence = lane.sequence.wrapping_add(1);
+                bytes += packet.payload.len();
+                out.push(RtpPacket {
+                    sequence: lane.sequence,
+                    timestamp: packet.timestamp,
+                    marker: packet.marker,
+                    payload: packet.payload.clone(),
+                });
+            }
+            if !out.is_empty() && self.connection.handle().send_rtp(track, out).is_err() {
+                // The session is far behind: it goes on at a key frame.
+                metrics::left_out();
+                self.skipping = true;
+            }
+        }
+        self.source.place.sent(bytes);
+        self.sent = self.sent.saturating_add(bytes as u64);
+        Ok(())
+    }
+
+    /// New parameter sets travel in band; another codec needs another session.
+    fn check_tracks(&mut self, batch: &Batch) -> Result<(), Error> {
+        if self.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &batch.tracks)) {
+            return Ok(());
+        }
+        for lane in &self.lanes {
+            let now = batch.tracks.first(lane.codec.kind()).map(|track| track.codec);
+            if let Some(codec) = now.filter(|codec| *codec != lane.codec) {
+                return Err(Error::Changed { codec });
+            }
+        }
+        self.tracks = Some(Arc::clone(&batch.tracks));
+        Ok(())
+    }
+}
