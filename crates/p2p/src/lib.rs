@@ -4,6 +4,12 @@
 //! and `libwebrtc` clients speak; see `docs/protocols/chunk.md`.
 
 pub mod cache;
+pub mod chunk;
 pub mod index;
 pub mod media;
+pub mod node;
+pub mod pacer;
+pub mod peer;
 pub mod signal;
+
+mod allowance;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::driver::{Command, Request};
 use crate::endpoint::Status;
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     packets: AtomicUsize,
     /// Room in the send buffer, in bytes.
     pub(crate) room: Semaphore,
+    /// Room was given back, or the session has ended.
+    pub(crate) released: Notify,
     config: Arc<Config>,
 }
 
@@ -50,6 +52,7 @@ impl Shared {
             paused: AtomicBool::new(false),
             packets: AtomicUsize::new(0),
             room: Semaphore::new(config.send_buffer.min(Semaphore::MAX_PERMITS)),
+            released: Notify::new(),
             config,
         }
     }
@@ -271,6 +274,19 @@ impl Handle {
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.shared.config.send_buffer.saturating_sub(self.shared.room.available_permits())
+    }
+
+    /// Waits until the peer has acknowledged all but so many bytes, or the session has ended. Safe to cancel.
+    pub async fn drained(&self, bytes: usize) {
+        loop {
+            // The wait begins before the level is read, so that no release in between is missed.
+            let mut released = std::pin::pin!(self.shared.released.notified());
+            released.as_mut().enable();
+            if self.buffered() <= bytes || self.shared.room.is_closed() {
+                return;
+            }
+            released.await;
+        }
     }
 
     /// Ends the session; the peer is told, and the owner gets its last event.

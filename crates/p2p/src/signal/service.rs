@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use crate::allowance::Allowance;
+
 use super::{Delivery, Limits, Refusal, SocketId, Switchboard, Target};
 
 /// How long an upgrade may take from our 101 to the socket.
@@ -164,7 +166,8 @@ impl Inner {
     /// Returns why the socket's life is over.
     async fn run(&self, id: SocketId, websocket: WebSocket, mut waiting: mpsc::Receiver<Message>) -> &'static str {
         let (mut sink, stream) = websocket.split();
-        let mut hearing = Hearing { stream, has_answered: true, allowance: Allowance::new(&self.config) };
+        let allowance = Allowance::new(Instant::now(), self.config.burst, self.config.rate);
+        let mut hearing = Hearing { stream, has_answered: true, allowance };
         let mut pings = tokio::time::interval(self.config.ping);
         pings.tick().await;
         loop {
@@ -251,42 +254,6 @@ impl Hearing {
     }
 }
 
-/// Messages that a socket may send: so many at once, so many a second.
-struct Allowance {
-    left: f64,
-    burst: f64,
-    rate: f64,
-    at: Instant,
-}
-
-impl Allowance {
-    fn new(config: &Config) -> Self {
-        let burst = f64::from(config.burst);
-        Self { left: burst, burst, rate: f64::from(config.rate), at: Instant::now() }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let gained = now.saturating_duration_since(self.at).as_secs_f64() * self.rate;
-        (self.left, self.at) = ((self.left + gained).min(self.burst) - 1.0, now);
-        self.left >= 0.0
-    }
-}
-
 async fn send(sink: &mut (impl Sink<Message> + Unpin), message: Message) -> bool {
     matches!(tokio::time::timeout(SEND, sink.send(message)).await, Ok(Ok(())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_allowance_grows_with_time() {
-        let config = Config { burst: 2, rate: 1, ..Config::default() };
-        let mut allowance = Allowance::new(&config);
-        let now = allowance.at;
-        assert!(allowance.take(now) && allowance.take(now) && !allowance.take(now));
-        let later = now + Duration::from_secs(5);
-        assert!(allowance.take(later) && allowance.take(later) && !allowance.take(later));
-    }
 }

@@ -168,8 +168,12 @@ impl Task {
     fn release_room(&mut self, id: SessionId) {
         if let Some(owner) = self.owners.get_mut(&id) {
             let buffered = self.endpoint.buffered(id);
-            owner.shared.room.add_permits(owner.accepted.saturating_sub(buffered));
-            owner.accepted = owner.accepted.min(buffered);
+            let released = owner.accepted.saturating_sub(buffered);
+            owner.accepted -= released;
+            if released > 0 {
+                owner.shared.room.add_permits(released);
+                owner.shared.released.notify_waiters();
+            }
         }
     }
 
@@ -188,6 +192,7 @@ impl Task {
         let _ = owner.events.send(event);
         if let Some(reason) = closed {
             owner.shared.room.close();
+            owner.shared.released.notify_waiters();
             // The goodbye is still to leave by the session's own sockets.
             let ports = self.owners.remove(&id).map(|owner| owner.ports).unwrap_or_default();
             self.ports.retire(ports);

@@ -58,12 +58,8 @@ async fn a_slow_reader_holds_the_sender() {
         assert_eq!(bytes[..4], number.to_be_bytes());
     }
     within("the last send", sending).await.unwrap();
-    within("an empty send buffer", async {
-        while offerer.handle().buffered() > 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    within("an empty send buffer", offerer.handle().drained(0)).await;
+    assert_eq!(offerer.handle().buffered(), 0);
 }
 
 #[tokio::test]
@@ -80,10 +76,15 @@ async fn the_end_wakes_those_who_wait() {
             }
         }
     });
+    let waiting = tokio::spawn({
+        let handle = offerer.handle().clone();
+        async move { handle.drained(0).await }
+    });
     drop(answerer);
     event(&mut offerer, "the end", |event| (*event == Event::State(State::Closed(CloseReason::Peer))).then_some(()))
         .await;
     assert!(matches!(within("an error", sending).await.unwrap(), Error::Closed));
+    within("the waiting's end", waiting).await.unwrap();
     assert!(matches!(offerer.handle().open_channel("late", ChannelOptions::default()).await, Err(Error::Closed)));
     first.shutdown().await;
     assert!(matches!(offerer.handle().renew_offer(false).await, Err(Error::Stopped)));

@@ -1,0 +1,371 @@
+//! The task of one peer: its connection, what it asks for, and the pace of what it gets.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use sluicegate_rtc_driver as rtc;
+use sluicegate_rtc_driver::{ChannelId, CloseReason, Connection, Event, State};
+use tokio::sync::mpsc;
+
+use super::state::{Link, Shared, lock};
+use super::swarm::{News, Notice, writer};
+use super::wire;
+use crate::chunk::{Code, Key, Message};
+use crate::pacer::{Kind, Pacer, Verdict};
+use crate::peer::{Output, Progress, Session};
+
+/// How long a segment, or the answer to a question about one, may take.
+const SOURCE: Duration = Duration::from_secs(20);
+/// How long a peer may leave no room for a text message.
+const SEND: Duration = Duration::from_secs(10);
+/// How often the round trip is looked up; it is measured once a second.
+const MEASURE: Duration = Duration::from_secs(1);
+/// Chunks sent before other things get their turn.
+const TURN: usize = 4;
+/// Work under way for a peer, beyond which nothing is loaded ahead.
+const AHEAD: usize = 8;
+
+/// What others want of a peer's task.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// The peer's answer to our offer.
+    Accept(String),
+    /// A later offer of it.
+    Renew(String),
+    /// An address of it.
+    Candidate(String),
+    /// See whether it is there, and tell.
+    Ping,
+    /// Tell it this.
+    Say(Message),
+}
+
+/// What came of work for the peer.
+enum Done {
+    Looked(Key, Option<u64>),
+    Loaded(Key, Result<Bytes, Code>),
+    Ahead,
+}
+
+/// When the next chunk may go.
+enum Turn {
+    Idle,
+    At(Instant),
+    Below(usize),
+}
+
+struct Channel {
+    id: ChannelId,
+    session: Session,
+    pacer: Pacer,
+    /// The next chunk's turn among all peers.
+    slot: Option<Instant>,
+}
+
+pub(super) struct Runner {
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    connection: Connection,
+    commands: mpsc::Receiver<Command>,
+    tell: mpsc::Sender<Notice>,
+    outgoing: mpsc::Sender<String>,
+    channel: Option<Channel>,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
+    probing: bool,
+}
+
+impl Runner {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        link: Arc<Link>,
+        connection: Connection,
+        commands: mpsc::Receiver<Command>,
+        tell: mpsc::Sender<Notice>,
+        outgoing: mpsc::Sender<String>,
+    ) -> Self {
+        let work = FuturesUnordered::new();
+        Self { shared, link, connection, commands, tell, outgoing, channel: None, work, probing: false }
+    }
+
+    pub(super) async fn run(mut self) {
+        let why = self.live().await;
+        let orderly = matches!(why, Some(CloseReason::Peer | CloseReason::Local));
+        let reason = why.map_or("stopped", CloseReason::name);
+        tracing::debug!(peer = self.link.uid, reason, "peer gone");
+        self.shared.tell_gone(&self.link.uid);
+        self.notify(News::Closed { orderly }).await;
+    }
+
+    async fn notify(&mut self, news: News) {
+        let notice = Notice { uid: self.link.uid.clone(), number: self.link.number, news };
+        // Nobody is there to tell when the node ends.
+        let _ = self.tell.send(notice).await;
+    }
+
+    /// Returns why the connection has ended.
+    async fn live(&mut self) -> Option<CloseReason> {
+        let mut measure = tokio::time::interval(MEASURE);
+        loop {
+            self.act().await?;
+            let turn = self.send_chunks().await?;
+            let handle = self.connection.handle().clone();
+            let next = async move {
+                match turn {
+                    Turn::Idle => std::future::pending().await,
+                    Turn::At(at) => tokio::time::sleep_until(at.into()).await,
+                    Turn::Below(bytes) => handle.drained(bytes).await,
+                }
+            };
+            tokio::select! {
+                event = self.connection.next() => {
+                    if let Some(reason) = self.event(event?).await {
+                        return Some(reason);
+                    }
+                }
+                command = self.commands.recv() => self.command(command?).await,
+                Some(done) = self.work.next(), if !self.work.is_empty() => self.done(done),
+                () = next => {}
+                _ = measure.tick() => self.measure().await,
+            }
+        }
+    }
+
+    async fn event(&mut self, event: Event) -> Option<CloseReason> {
+        match event {
+            Event::State(State::Closed(reason)) => return Some(reason),
+            Event::State(state) => {
+                lock(&self.link.live).state = match state {
+                    State::Connected => "connected",
+                    State::Disconnected => "disconnected",
+                    _ => "connecting",
+                };
+            }
+            Event::Candidate(candidate) => {
+                let text = wire::candidate(&self.shared.config.uid, &self.link.uid, &candidate);
+                // While the server is away nobody hears it.
+                let _ = self.outgoing.try_send(text);
+            }
+            Event::ChannelOpen { channel, label, .. } => self.opened(channel, label).await,
+            Event::ChannelClosed(id) if self.channel.as_ref().is_some_and(|channel| channel.id == id) => {
+                self.channel = None;
+                self.link.open.store(false, Ordering::Relaxed);
+                // A connection without a channel serves nobody.
+                self.connection.handle().close();
+            }
+            Event::Message { channel, message } => self.message(channel, message).await,
+            _ => {}
+        }
+        None
+    }
+
+    async fn opened(&mut self, id: ChannelId, label: String) {
+        if let Some(old) = self.channel.take() {
+            // The peer has chosen another; existing nodes close the earlier one too.
+            self.connection.handle().close_channel(old.id);
+        }
+        let kind = {
+            let mut live = lock(&self.link.live);
+            live.label = Some(label);
+            live.kind
+        };
+        let config = &self.shared.config;
+        let session = Session::new(Instant::now(), config.session.clone());
+        let pacer = Pacer::new(config.pacing.clone(), kind);
+        self.channel = Some(Channel { id, session, pacer, slot: None });
+        self.link.open.store(true, Ordering::Relaxed);
+        tracing::debug!(peer = self.link.uid, "channel open");
+        self.measure().await;
+        self.notify(News::Open).await;
+    }
+
+    async fn message(&mut self, id: ChannelId, message: rtc::Message) {
+        if std::mem::take(&mut self.probing) {
+            self.notify(News::Talk).await;
+        }
+        self.link.received.fetch_add(message.len() as u64, Ordering::Relaxed);
+        metrics::counter!("sluicegate_p2p_received_bytes_total").increment(message.len() as u64);
+        let Some(channel) = self.channel.as_mut().filter(|channel| channel.id == id) else { return };
+        match message {
+            rtc::Message::Text(text) => channel.session.handle_text(Instant::now(), &text),
+            rtc::Message::Binary(bytes) => channel.session.handle_binary(&bytes),
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        let handle = self.connection.handle().clone();
+        let uid = self.link.uid.clone();
+        let failed = match command {
+            Command::Accept(answer) => {
+                lock(&self.link.live).kind = writer(&answer);
+                handle.accept_answer(answer).await.err()
+            }
+            Command::Candidate(candidate) => handle.add_candidate(candidate).await.err(),
+            Command::Renew(offer) => match handle.accept_offer(offer).await {
+                Ok(answer) => {
+                    let text = wire::description("answer", &self.shared.config.uid, &uid, &answer);
+                    let _ = self.outgoing.try_send(text);
+                    None
+                }
+                Err(error) => Some(error),
+            },
+            Command::Ping => {
+                self.probing = true;
+                self.say(&Message::Ping).await;
+                None
+            }
+            Command::Say(message) => {
+                self.say(&message).await;
+                None
+            }
+        };
+        if let Some(error) = failed {
+            tracing::debug!(peer = uid, %error, "signalling refused");
+        }
+    }
+
+    /// Sends a text message. A peer that leaves no room for it loses its connection.
+    async fn say(&mut self, message: &Message) {
+        let Some(channel) = &self.channel else { return };
+        let text = message.encode();
+        self.link.sent.fetch_add(text.len() as u64, Ordering::Relaxed);
+        let handle = self.connection.handle();
+        let sent = tokio::time::timeout(SEND, handle.send(channel.id, rtc::Message::Text(text))).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            handle.close();
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        let Some(channel) = &mut self.channel else { return };
+        match done {
+            Done::Looked(key, length) => channel.session.handle_looked(key, length),
+            Done::Loaded(key, segment) => channel.session.handle_loaded(&key, segment),
+            Done::Ahead => {}
+        }
+    }
+
+    /// Does what the session wants. The loop goes on unless the node ends.
+    async fn act(&mut self) -> Option<()> {
+        while let Some(output) = self.channel.as_mut().and_then(|channel| channel.session.poll_output()) {
+            match output {
+                Output::Say(message) => {
+                    if let Message::Found(key) = &message {
+                        self.ahead(key.clone());
+                    }
+                    self.say(&message).await;
+                }
+                Output::Look(key) => self.look(key),
+                Output::Load(key) => self.load(key),
+                Output::Found(key) => {
+                    let ours = self.link.ours.load(Ordering::Relaxed);
+                    self.shared.tell(&key, &self.link.uid, &Progress::Found { ours });
+                }
+                Output::Refused(key, code) => {
+                    tracing::debug!(peer = self.link.uid, %key, code = code.name(), "a peer cannot send");
+                    self.shared.tell(&key, &self.link.uid, &Progress::Gone);
+                }
+                Output::Chunk(header, payload) => {
+                    let key = header.key.clone();
+                    if !self.shared.tell(&key, &self.link.uid, &Progress::Chunk(header, payload)) {
+                        metrics::counter!("sluicegate_p2p_dropped_messages_total", "why" => "unwanted").increment(1);
+                    }
+                }
+                Output::Failed(key, code) => {
+                    tracing::debug!(peer = self.link.uid, %key, code = code.name(), "a segment cannot be sent");
+                    metrics::counter!("sluicegate_p2p_failed_segments_total", "code" => code.name()).increment(1);
+                }
+                Output::Hello { node } => self.hello(node),
+                Output::Dropped(why) => {
+                    metrics::counter!("sluicegate_p2p_dropped_messages_total", "why" => why).increment(1);
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn hello(&mut self, node: bool) {
+        self.link.ours.store(true, Ordering::Relaxed);
+        if let Some(channel) = self.channel.as_mut().filter(|_| node) {
+            channel.pacer.set_kind(Kind::Node);
+            lock(&self.link.live).kind = Kind::Node;
+        }
+    }
+
+    fn look(&self, key: Key) {
+        let length = self.shared.segments.length(key.clone());
+        self.work.push(Box::pin(async move {
+            let length = tokio::time::timeout(SOURCE, length).await;
+            Done::Looked(key, length.unwrap_or_default())
+        }));
+    }
+
+    fn load(&self, key: Key) {
+        let segment = self.shared.segments.segment(key.clone());
+        self.work.push(Box::pin(async move {
+            let segment = tokio::time::timeout(SOURCE, segment).await;
+            Done::Loaded(key, segment.unwrap_or(Err(Code::Source)))
+        }));
+    }
+
+    /// Loads a segment that the peer will probably want.
+    fn ahead(&self, key: Key) {
+        if self.shared.config.prefetch && self.work.len() < AHEAD {
+            let segment = self.shared.segments.segment(key);
+            self.work.push(Box::pin(async move {
+                // Whoever wants it later is told what was wrong.
+                let _ = tokio::time::timeout(SOURCE, segment).await;
+                Done::Ahead
+            }));
+        }
+    }
+
+    /// Sends chunks while the pace lets them go, and tells when it lets the next one.
+    async fn send_chunks(&mut self) -> Option<Turn> {
+        for _ in 0..TURN {
+            let Some(channel) = &mut self.channel else { return Some(Turn::Idle) };
+            let (now, handle) = (Instant::now(), self.connection.handle());
+            let buffered = handle.buffered();
+            channel.pacer.handle_buffered(now, buffered);
+            self.link.buffered.store(buffered, Ordering::Relaxed);
+            self.link.tasks.store(channel.session.tasks(), Ordering::Relaxed);
+            let Some(length) = channel.session.next_length() else { return Some(Turn::Idle) };
+            match channel.pacer.verdict(now, buffered, length) {
+                Verdict::Send => {}
+                Verdict::At(at) => return Some(Turn::At(at)),
+                Verdict::Below(bytes) => return Some(Turn::Below(bytes)),
+            }
+            let slot = *channel.slot.get_or_insert_with(|| lock(&self.shared.share).reserve(now, length));
+            if slot > now {
+                return Some(Turn::At(slot));
+            }
+            channel.slot = None;
+            let Some(chunk) = channel.session.poll_chunk() else { continue };
+            let sent = tokio::time::timeout(SEND, handle.send(channel.id, rtc::Message::Binary(chunk))).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                handle.close();
+                channel.session.handle_text(now, &Message::QuitAll.encode());
+                return Some(Turn::Idle);
+            }
+            channel.pacer.handle_sent(now, length);
+            self.link.sent.fetch_add(length as u64, Ordering::Relaxed);
+            metrics::counter!("sluicegate_p2p_sent_bytes_total").increment(length as u64);
+        }
+        Some(Turn::At(Instant::now()))
+    }
+
+    async fn measure(&mut self) {
+        let Some(channel) = &mut self.channel else { return };
+        let Ok(status) = self.connection.handle().status().await else { return };
+        if let Some(round_trip) = status.round_trip {
+            channel.pacer.handle_round_trip(round_trip);
+        }
+        self.link.buffered.store(self.connection.handle().buffered(), Ordering::Relaxed);
+        let mut live = lock(&self.link.live);
+        (live.round_trip, live.address) = (status.round_trip, status.remote);
+    }
+}

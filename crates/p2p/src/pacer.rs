@@ -1,0 +1,345 @@
+//! How fast chunks go to a peer: a window over what it has not acknowledged, and a pace.
+//!
+//! A burst that a peer's socket buffer does not hold costs a second, because SCTP waits that long before it repeats the
+//! last packets of a burst. And what waits longer than the channel's packet lifetime of 2 s is never sent. So peers nearby
+//! get a small window and an even pace, and others what they were seen to drain in [`Limits::drain`]. Instants in,
+//! verdicts out.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Bytes of a chunk's message; no window is smaller.
+const MESSAGE: usize = crate::chunk::CHUNK_LENGTH + crate::chunk::HEADER_LENGTH;
+/// How long the drain rate is measured at a time.
+const SAMPLE: Duration = Duration::from_millis(200);
+/// Round trips of which the least counts: one comes each second, and a busy host delays some of them.
+const ROUND_TRIPS: usize = 8;
+/// How much of a pause a pacer makes good, in time: timers come up to a millisecond late. Beyond it one message goes out
+/// at once, which keeps bursts near 48 KiB.
+const CATCH_UP: Duration = Duration::from_micros(1_500);
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A browser, or somebody unknown: small socket buffers.
+    Browser,
+    /// Another WebRTC stack that is no browser, with the host's default buffers, but a reader that is quick.
+    Stack,
+    /// A node of ours, which says so, with large buffers.
+    Node,
+}
+
+/// Numbers of the pacer. The defaults were measured with Chromium on the same host.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// A peer with a smaller round trip is near. Default 5 ms.
+    pub near: Duration,
+    /// Unacknowledged bytes to a near browser. Default 128 KiB; 1 MiB makes it stall for 1 to 2 s.
+    pub near_window: usize,
+    /// Unacknowledged bytes to a near stack that is no browser. Default 256 KiB.
+    pub stack_window: usize,
+    /// Pace to a near browser in bytes a second. Default 150 Mbit/s.
+    pub near_rate: u64,
+    /// The window to others covers so much time at the measured drain rate. Default 0.8 s, well below a lifetime of 2 s.
+    pub drain: Duration,
+    /// The window to others before anything was measured, and where it is not measured to be less. Default 128 KiB.
+    pub least: usize,
+    /// The window to others, at most: throughput is this by round trip. Default 2 MiB; a peer can make us hold this much.
+    pub most: usize,
+    /// Bytes a second to each peer. Default none.
+    pub peer_rate: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            near: Duration::from_millis(5),
+            near_window: 128 << 10,
+            stack_window: 256 << 10,
+            near_rate: 150_000_000 / 8,
+            drain: Duration::from_millis(800),
+            least: 128 << 10,
+            most: 2 << 20,
+            peer_rate: None,
+        }
+    }
+}
+
+/// Whether a message may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Now.
+    Send,
+    /// At that instant.
+    At(Instant),
+    /// When no more than so many bytes are unacknowledged.
+    Below(usize),
+}
+
+/// The pace to one peer.
+#[derive(Debug)]
+pub struct Pacer {
+    limits: Limits,
+    kind: Kind,
+    round_trips: VecDeque<Duration>,
+    /// Bytes a second that the peer acknowledged while there was always something to acknowledge.
+    drain: Option<f64>,
+    /// When the sample under way began, and what was acknowledged by then.
+    sample: Option<(Instant, u64)>,
+    sent: u64,
+    /// When the pace allows the next message.
+    next: Option<Instant>,
+}
+
+impl Pacer {
+    /// The pace to a peer of whom nothing is known yet.
+    #[must_use]
+    pub fn new(limits: Limits, kind: Kind) -> Self {
+        let round_trips = VecDeque::with_capacity(ROUND_TRIPS);
+        Self { limits, kind, round_trips, drain: None, sample: None, sent: 0, next: None }
+    }
+
+    /// Tells who is at the other end.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Tells a measured round trip.
+    pub fn handle_round_trip(&mut self, round_trip: Duration) {
+        if self.round_trips.len() == ROUND_TRIPS {
+            self.round_trips.pop_front();
+        }
+        self.round_trips.push_back(round_trip);
+    }
+
+    /// A peer that was not measured is treated as one nearby: that fits both.
+    fn is_near(&self) -> bool {
+        self.round_trips.iter().min().is_none_or(|least| *least < self.limits.near)
+    }
+
+    /// Tells how many bytes the peer has not acknowledged.
+    pub fn handle_buffered(&mut self, now: Instant, buffered: usize) {
+        let acknowledged = self.sent.saturating_sub(buffered as u64);
+        if buffered == 0 {
+            // What the peer could do beyond this is not known.
+            self.sample = None;
+            return;
+        }
+        let Some((began, before)) = self.sample else {
+            self.sample = Some((now, acknowledged));
+            return;
+        };
+        let time = now.saturating_duration_since(began);
+        if time >= SAMPLE {
+            let rate = acknowledged.saturating_sub(before) as f64 / time.as_secs_f64();
+            self.drain = Some(self.drain.map_or(rate, |drain| f64::midpoint(drain, rate)));
+            self.sample = Some((now, acknowledged));
+        }
+    }
+
+    /// Bytes that may be unacknowledged.
+    #[must_use]
+    pub fn window(&self) -> usize {
+        let limits = &self.limits;
+        match self.kind {
+            Kind::Browser if self.is_near() => limits.near_window,
+            Kind::Stack if self.is_near() => limits.stack_window,
+            Kind::Node if self.is_near() => limits.most,
+            _ => {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped below")]
+                let drained = self.drain.map(|rate| (rate * limits.drain.as_secs_f64()) as usize);
+                drained.map_or(limits.least, |drained| drained.clamp(MESSAGE, limits.most))
+            }
+        }
+    }
+
+    fn rate(&self) -> Option<u64> {
+        let paced = (self.kind == Kind::Browser && self.is_near()).then_some(self.limits.near_rate);
+        match (paced, self.limits.peer_rate) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Whether a message of `length` bytes may go while `buffered` bytes are unacknowledged.
+    #[must_use]
+    pub fn verdict(&self, now: Instant, buffered: usize, length: usize) -> Verdict {
+        let window = self.window();
+        if buffered > 0 && buffered.saturating_add(length) > window {
+            return Verdict::Below(window.saturating_sub(length));
+        }
+        match self.next {
+            Some(next) if next > now && self.rate().is_some() => Verdict::At(next),
+            _ => Verdict::Send,
+        }
+    }
+
+    /// Tells that a message went out.
+    pub fn handle_sent(&mut self, now: Instant, length: usize) {
+        self.sent = self.sent.saturating_add(length as u64);
+        let Some(rate) = self.rate() else { return };
+        let start = self.next.map_or(now, |next| next.max(now.checked_sub(CATCH_UP).unwrap_or(now)));
+        self.next = Some(start + time_of(length, rate));
+    }
+}
+
+fn time_of(length: usize, rate: u64) -> Duration {
+    Duration::from_secs_f64(length as f64 / rate.max(1) as f64)
+}
+
+/// The upload of all peers together. Each reserves one message at a time, and they are served in the order of asking, so
+/// that each gets the same share.
+#[derive(Debug)]
+pub struct Share {
+    rate: Option<u64>,
+    free: Option<Instant>,
+}
+
+impl Share {
+    /// So many bytes a second for all; none is without bound.
+    #[must_use]
+    pub fn new(rate: Option<u64>) -> Self {
+        Self { rate, free: None }
+    }
+
+    /// When a message of this length may go.
+    pub fn reserve(&mut self, now: Instant, length: usize) -> Instant {
+        let Some(rate) = self.rate else { return now };
+        let start = self.free.map_or(now, |free| free.max(now));
+        self.free = Some(start + time_of(length, rate));
+        start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer on a virtual clock: a link of a rate and a round trip, and a sender that always has something.
+    struct Link {
+        rate: f64,
+        round_trip: Duration,
+        /// When each message is acknowledged.
+        under_way: VecDeque<(Instant, usize)>,
+        free: Instant,
+    }
+
+    /// Sends for a time; gives bytes sent, the longest queueing time and the most that was unacknowledged.
+    fn run(pacer: &mut Pacer, link: &mut Link, start: Instant, time: Duration) -> (usize, Duration, usize) {
+        let (mut now, mut sent, mut queued, mut most) = (start, 0, Duration::ZERO, 0);
+        while now < start + time {
+            while link.under_way.front().is_some_and(|(at, _)| *at <= now) {
+                link.under_way.pop_front();
+            }
+            let buffered = link.under_way.iter().map(|(_, length)| length).sum();
+            pacer.handle_buffered(now, buffered);
+            match pacer.verdict(now, buffered, MESSAGE) {
+                Verdict::Send => {
+                    link.free = link.free.max(now) + Duration::from_secs_f64(MESSAGE as f64 / link.rate);
+                    queued = queued.max(link.free - now);
+                    link.under_way.push_back((link.free + link.round_trip, MESSAGE));
+                    pacer.handle_sent(now, MESSAGE);
+                    sent += MESSAGE;
+                    most = most.max(buffered + MESSAGE);
+                }
+                Verdict::At(at) => now = at,
+                Verdict::Below(_) => now = link.under_way.front().unwrap().0,
+            }
+        }
+        (sent, queued, most)
+    }
+
+    fn link(now: Instant, mbit: f64, round_trip: u64) -> Link {
+        let round_trip = Duration::from_millis(round_trip);
+        Link { rate: mbit * 125_000.0, round_trip, under_way: VecDeque::new(), free: now }
+    }
+
+    fn pacer(kind: Kind, round_trip: u64) -> Pacer {
+        let mut pacer = Pacer::new(Limits::default(), kind);
+        pacer.handle_round_trip(Duration::from_millis(round_trip));
+        pacer
+    }
+
+    fn mbit(bytes: usize, time: Duration) -> f64 {
+        bytes as f64 / 125_000.0 / time.as_secs_f64()
+    }
+
+    #[test]
+    fn a_near_browser_gets_an_even_pace_in_a_small_window() {
+        let (now, time) = (Instant::now(), Duration::from_secs(5));
+        let mut pacer = pacer(Kind::Browser, 0);
+        let (sent, _, most) = run(&mut pacer, &mut link(now, 2_000.0, 0), now, time);
+        assert!((140.0..=151.0).contains(&mbit(sent, time)), "{}", mbit(sent, time));
+        assert!(most <= 128 << 10, "{most}");
+        // After a pause only one message goes at once.
+        let later = now + time * 2;
+        assert_eq!(pacer.verdict(later, 0, MESSAGE), Verdict::Send);
+        pacer.handle_sent(later, MESSAGE);
+        assert!(matches!(pacer.verdict(later, 0, MESSAGE), Verdict::At(at) if at > later + Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_near_node_is_not_paced() {
+        let (now, time) = (Instant::now(), Duration::from_secs(2));
+        let (sent, _, most) = run(&mut pacer(Kind::Node, 1), &mut link(now, 800.0, 1), now, time);
+        assert!(mbit(sent, time) > 750.0 && most <= 2 << 20, "{} {most}", mbit(sent, time));
+    }
+
+    #[test]
+    fn a_far_peer_fills_its_link_and_its_queue_stays_short() {
+        for (rate, round_trip) in [(1.5, 100), (5.0, 300), (20.0, 50), (200.0, 50)] {
+            let (now, time) = (Instant::now(), Duration::from_secs(10));
+            let mut link = link(now, rate, round_trip);
+            let (sent, queued, most) = run(&mut pacer(Kind::Browser, round_trip), &mut link, now, time);
+            let reached = mbit(sent, time);
+            assert!(reached > rate * 0.75, "{rate} {round_trip}: {reached}");
+            assert!(queued < Duration::from_millis(1300), "{rate} {round_trip}: {queued:?}");
+            assert!(most <= 2 << 20);
+        }
+    }
+
+    #[test]
+    fn a_link_that_grows_slow_makes_the_window_small() {
+        let (now, time) = (Instant::now(), Duration::from_secs(5));
+        let mut pacer = pacer(Kind::Browser, 50);
+        let mut link = link(now, 20.0, 50);
+        run(&mut pacer, &mut link, now, time);
+        assert!(pacer.window() > 1 << 20);
+        link.rate = 125_000.0;
+        let later = now + time * 2;
+        run(&mut pacer, &mut link, later, time * 4);
+        let (_, queued, _) = run(&mut pacer, &mut link, later + time * 5, time);
+        assert!(queued < Duration::from_millis(1500), "{queued:?}");
+    }
+
+    #[test]
+    fn an_idle_time_is_no_slow_drain() {
+        let now = Instant::now();
+        let mut pacer = pacer(Kind::Browser, 50);
+        run(&mut pacer, &mut link(now, 20.0, 50), now, Duration::from_secs(5));
+        let window = pacer.window();
+        for second in 5..60 {
+            pacer.handle_buffered(now + Duration::from_secs(second), 0);
+        }
+        assert_eq!(pacer.window(), window);
+    }
+
+    #[test]
+    fn caps_hold_for_a_peer_and_for_all() {
+        let (now, time) = (Instant::now(), Duration::from_secs(5));
+        let limits = Limits { peer_rate: Some(1_000_000), ..Limits::default() };
+        let mut pacer = Pacer::new(limits, Kind::Node);
+        let (sent, ..) = run(&mut pacer, &mut link(now, 800.0, 1), now, time);
+        assert!((950_000..1_030_000).contains(&(sent / 5)), "{sent}");
+        let mut share = Share::new(Some(1_000_000));
+        let last = (0..100).map(|_| share.reserve(now, MESSAGE)).last().unwrap();
+        assert_eq!((last - now).as_millis(), 99 * MESSAGE as u128 / 1000);
+        assert_eq!(Share::new(None).reserve(now, MESSAGE), now);
+    }
+}
