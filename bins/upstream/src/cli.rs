@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -46,6 +46,9 @@ pub(crate) struct Server {
     /// Folder of tokens and other state [default: ./sluicegate, or `$STATE_DIRECTORY`]
     #[arg(long, value_name = "FOLDER", global = true)]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Address to announce for WebRTC instead of the host's own, behind one-to-one NAT; one of each family
+    #[arg(long, value_name = "IP")]
+    pub(crate) public_ip: Vec<IpAddr>,
     /// Certificate chain (PEM); reloaded when it changes
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,

@@ -10,6 +10,7 @@ use sluicegate_sites::upstream::m7s;
 
 use self::limits::Limits;
 use crate::cli::Server;
+use crate::webrtc::WebRtc;
 
 const DEFAULT_PORT: u16 = 8440;
 
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// Sites of the m7s plugin.
     pub(crate) m7s: M7s,
+    /// WebRTC in and out.
+    pub(crate) webrtc: WebRtc,
 }
 
 /// How sites of the m7s plugin are treated.
@@ -92,6 +95,7 @@ impl Default for Config {
             access: AccessConfig::default(),
             limits: Limits::default(),
             m7s: M7s::default(),
+            webrtc: WebRtc::default(),
         }
     }
 }
@@ -109,6 +113,7 @@ impl Config {
     fn apply(&mut self, flags: &Server, faults: &mut Vec<String>) {
         self.listen = flags.listen.unwrap_or(self.listen);
         self.open |= flags.open;
+        self.webrtc.public_ips.extend(&flags.public_ip);
         if let Some(folder) = &flags.state_dir {
             self.state_dir.clone_from(folder);
         }
@@ -132,6 +137,7 @@ impl Config {
     fn validate(&self, faults: &mut Vec<String>) {
         let access = self.access.resolve(faults);
         self.limits.validate(faults);
+        self.webrtc.validate(faults);
         if self.listen.ip().is_loopback() || self.open || !faults.is_empty() {
             return;
         }

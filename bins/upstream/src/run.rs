@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use sluicegate_api::{Access, State, install_metrics};
+use sluicegate_api::{Access, Rule, State, install_metrics};
 use sluicegate_http_proxy::ingress;
 use sluicegate_hub::Hub;
 use sluicegate_launch::{Failure, Signal, Signals};
@@ -18,6 +18,7 @@ use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ServerTls;
 use sluicegate_sites::tokens::Tokens;
 use sluicegate_sites::upstream::{self, Sites};
+use sluicegate_webrtc_relay::Engine;
 use sluicegate_ws_stream::Service;
 
 use crate::cli::Server;
@@ -51,6 +52,7 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     shutdown.begin();
     host.sites.drain();
     host.streams.shut_down();
+    host.webrtc.iter().for_each(Engine::shut_down);
     serving.await.map_err(|error| Failure::work("serving", error))?;
     tracing::info!("ended");
     Ok(())
@@ -74,6 +76,7 @@ fn announce(listener: &Listener, tls: bool, config: &Config) {
 struct Host {
     sites: Sites,
     streams: Service,
+    webrtc: Option<Engine>,
     tokens: Arc<Tokens>,
     state: State,
     access: Arc<ArcSwap<Access>>,
@@ -95,9 +98,11 @@ impl Host {
             sluicegate_ws_stream::Config { replace_publisher: config.replace_publisher, ..limits.streams() };
         let streams = Service::new(hub.clone(), stream_config);
         let streams = streams.map_err(|error| Failure::work("setting up streams", error))?;
+        let access = config.access();
+        let webrtc = config.webrtc.start(config.listen.port(), &hub, access.publish != Rule::Open)?;
         let state = State { hub, sites: directory, metrics: Some(metrics), shutdown: shutdown.clone() };
-        let access = Arc::new(ArcSwap::from_pointee(config.access()));
-        Ok(Self { sites, streams, tokens, state, access, proxy: limits.proxy() })
+        let access = Arc::new(ArcSwap::from_pointee(access));
+        Ok(Self { sites, streams, webrtc, tokens, state, access, proxy: limits.proxy() })
     }
 
     fn router(&self) -> Router {
@@ -117,6 +122,7 @@ impl Host {
             .merge(self.sites.router())
             .merge(proxy)
             .merge(sluicegate_m7s::router(m7s))
+            .merge(self.webrtc.as_ref().map_or_else(Router::new, Engine::router))
             .layer(check)
     }
 
@@ -139,6 +145,7 @@ impl Host {
             ("tls", running.tls != fresh.tls),
             ("limits", running.limits != fresh.limits),
             ("m7s", running.m7s != fresh.m7s),
+            ("webrtc", running.webrtc != fresh.webrtc),
         ];
         for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "this change needs a restart");

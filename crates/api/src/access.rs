@@ -47,9 +47,9 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 pub struct Access {
     /// `/api`, `/metrics` and `/erwscascade/api`.
     pub api: Rule,
-    /// Watching under `/live` and `/play`.
+    /// Watching under `/live`, `/play` and `/whep`.
     pub play: Rule,
-    /// Publishing under `/live` and `/publish`.
+    /// Publishing under `/live`, `/publish` and `/whip`.
     pub publish: Rule,
     /// `/proxy` and `/erwscascade/httpproxy`.
     pub proxy: Rule,
@@ -61,14 +61,18 @@ impl Access {
         let query = request.uri().query().unwrap_or_default();
         let publishes = matches!(*request.method(), Method::POST | Method::PUT)
             || query.split('&').any(|pair| pair == "publish=1" || pair == "publish");
+        // A browser's preflight request never has credentials (Fetch section 3.3.5).
+        if *request.method() == Method::OPTIONS {
+            return &Rule::Open;
+        }
         let under = |area: &str| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if under("/api") || under("/metrics") || under("/erwscascade/api") {
             &self.api
         } else if under("/proxy") || under("/erwscascade/httpproxy") {
             &self.proxy
-        } else if under("/publish") || (under("/live") && publishes) {
+        } else if under("/publish") || under("/whip") || (under("/live") && publishes) {
             &self.publish
-        } else if under("/live") || under("/play") {
+        } else if under("/live") || under("/play") || under("/whep") {
             &self.play
         } else {
             &Rule::Open

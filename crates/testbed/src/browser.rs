@@ -35,6 +35,8 @@ impl Browser {
         let mut command = Command::new(chromium);
         command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", WINDOW]);
         command.args(["--remote-debugging-port=0", "--no-first-run", "--autoplay-policy=no-user-gesture-required"]);
+        // A camera and a microphone that show and sound, given without a question.
+        command.args(["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]);
         command.arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut program = Program::spawn("chromium", &mut command);

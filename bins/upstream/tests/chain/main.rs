@@ -19,3 +19,4 @@ mod sources;
 mod stage;
 mod tls;
 mod tokens;
+mod webrtc;

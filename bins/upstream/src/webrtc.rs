@@ -1,0 +1,116 @@
+//! WebRTC at the public host: its section of the configuration, and the engine.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sluicegate_hub::Hub;
+use sluicegate_launch::{Failure, Secret, Span};
+use sluicegate_rtc_driver::Driver;
+use sluicegate_webrtc_relay::{Engine, IceServer};
+
+/// The section `[webrtc]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WebRtc {
+    /// Whether there is WebRTC at all.
+    enabled: bool,
+    /// Where to listen by UDP, at most one address of each family; without it on all of IPv4, at the port of `listen`.
+    listen: Option<Vec<SocketAddr>>,
+    /// Addresses to announce instead of the host's own, for a host behind one-to-one NAT.
+    pub(crate) public_ips: Vec<IpAddr>,
+    /// Answer connectivity checks without sending any; only for hosts that everybody can reach.
+    ice_lite: bool,
+    /// A STUN server that tells this host's public address.
+    stun_server: Option<SocketAddr>,
+    /// STUN and TURN servers that clients are told.
+    ice_servers: Vec<Server>,
+    /// Sessions at once.
+    max_sessions: usize,
+    /// How often a publisher that sends no key frame by itself is asked for one.
+    key_frame_interval: Span,
+}
+
+/// A STUN or TURN server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Server {
+    url: String,
+    username: Option<String>,
+    credential: Option<Secret>,
+}
+
+impl Default for WebRtc {
+    fn default() -> Self {
+        let driver = sluicegate_rtc_driver::Config::default();
+        let engine = sluicegate_webrtc_relay::Config::default();
+        Self {
+            enabled: true,
+            listen: None,
+            public_ips: driver.public_ips,
+            ice_lite: driver.ice_lite,
+            stun_server: None,
+            ice_servers: Vec::new(),
+            max_sessions: driver.max_sessions,
+            key_frame_interval: Span(engine.key_frame_interval),
+        }
+    }
+}
+
+/// The shortest interval of key frames: below it a publisher sends little else.
+const LEAST_INTERVAL: Duration = Duration::from_millis(500);
+
+impl WebRtc {
+    /// Adds what is wrong with the section.
+    pub(crate) fn validate(&self, faults: &mut Vec<String>) {
+        if let Err(error) = self.driver(0).validate() {
+            faults.push(format!("webrtc: {error}"));
+        }
+        if self.key_frame_interval.0 < LEAST_INTERVAL {
+            faults.push("webrtc.key_frame_interval must be at least 500ms".to_owned());
+        }
+        for server in &self.ice_servers {
+            if !["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| server.url.starts_with(scheme)) {
+                faults.push(format!("webrtc.ice_servers: {} must begin with stun: or turn:", server.url));
+            }
+        }
+    }
+
+    fn driver(&self, port: u16) -> sluicegate_rtc_driver::Config {
+        let everywhere = || vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
+        sluicegate_rtc_driver::Config {
+            listen: self.listen.clone().unwrap_or_else(everywhere),
+            public_ips: self.public_ips.clone(),
+            ice_lite: self.ice_lite,
+            stun_server: self.stun_server,
+            max_sessions: self.max_sessions,
+            ..sluicegate_rtc_driver::Config::default()
+        }
+    }
+
+    fn engine(&self, foreign_publishers: bool) -> sluicegate_webrtc_relay::Config {
+        let server = |server: &Server| IceServer {
+            url: server.url.clone(),
+            username: server.username.clone(),
+            credential: server.credential.as_ref().map(|secret| secret.reveal().to_owned()),
+        };
+        sluicegate_webrtc_relay::Config {
+            key_frame_interval: self.key_frame_interval.0,
+            ice_servers: self.ice_servers.iter().map(server).collect(),
+            foreign_publishers,
+            ..sluicegate_webrtc_relay::Config::default()
+        }
+    }
+
+    /// Binds the port and makes the engine; `None` where WebRTC is switched off. `port` is that of the main listener;
+    /// pages of other origins may publish where a token is needed for it.
+    pub(crate) fn start(&self, port: u16, hub: &Hub, token_to_publish: bool) -> Result<Option<Engine>, Failure> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let driver = Driver::bind(self.driver(port)).map_err(|error| Failure::work("setting up WebRTC", error))?;
+        tracing::info!(addresses = ?driver.addresses(), "WebRTC by UDP");
+        let engine = Engine::new(hub.clone(), driver, self.engine(token_to_publish));
+        engine.map(Some).map_err(|error| Failure::work("setting up WebRTC", error))
+    }
+}

@@ -1,0 +1,115 @@
+//! Chromium publishes its camera by WHIP and plays by WHEP, through the binaries.
+
+use std::path::Path;
+
+use sluicegate_testbed::browser::Browser;
+use sluicegate_testbed::peer::{Peer, find};
+use sluicegate_testbed::{api, media};
+
+use crate::stage::{STREAM, Site, Upstream};
+
+/// A page's WHIP and WHEP client: the offer without candidates, the rest by trickle as browsers do.
+const CLIENT: &str = "
+    globalThis.exchange = async (pc, url) => {
+        const early = [];
+        let send = (candidate) => early.push(candidate);
+        pc.onicecandidate = ({candidate}) => { if (candidate && candidate.candidate) send(candidate); };
+        await pc.setLocalDescription();
+        const headers = {'Content-Type': 'application/sdp'};
+        const response = await fetch(url, {method: 'POST', headers, body: pc.localDescription.sdp});
+        if (response.status !== 201) throw new Error(`${response.status} ${await response.text()}`);
+        globalThis.session = new URL(response.headers.get('Location'), url).href;
+        globalThis.etag = response.headers.get('ETag');
+        const credentials = (sdp) => ['ufrag', 'pwd'].map((key) => sdp.match(new RegExp(`a=ice-${key}:.*`))[0]).join('\\r\\n');
+        send = ({candidate, sdpMid}) => fetch(session, {
+            method: 'PATCH',
+            headers: {'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': etag},
+            body: `${credentials(pc.localDescription.sdp)}\\r\\nm=audio 9 RTP/AVP 0\\r\\na=mid:${sdpMid}\\r\\na=${candidate}\\r\\n`,
+        });
+        await pc.setRemoteDescription({type: 'answer', sdp: await response.text()});
+        early.forEach(send);
+        return true;
+    };
+    globalThis.publish = async (url) => {
+        globalThis.pc = new RTCPeerConnection();
+        const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 640, height: 480}});
+        stream.getTracks().forEach((track) => pc.addTransceiver(track, {direction: 'sendonly', streams: [stream]}));
+        return exchange(pc, url);
+    };
+    globalThis.play = async (url) => {
+        globalThis.pc = new RTCPeerConnection();
+        pc.addTransceiver('audio', {direction: 'recvonly'});
+        pc.addTransceiver('video', {direction: 'recvonly'});
+        globalThis.video = document.createElement('video');
+        [video.autoplay, video.srcObject] = [true, new MediaStream()];
+        pc.ontrack = ({track}) => video.srcObject.addTrack(track);
+        document.body.append(video);
+        return exchange(pc, url);
+    };
+    globalThis.inbound = async (kind) => {
+        const stats = [...(await pc.getStats()).values()];
+        return stats.find((entry) => entry.type === 'inbound-rtp' && entry.kind === kind) ?? {};
+    };
+    true";
+
+async fn page(chromium: &Path, upstream: &Upstream) -> Browser {
+    let mut browser = Browser::open(chromium, &upstream.url("http", "/healthz")).await;
+    browser.until("location.pathname === '/healthz' && document.readyState === 'complete'").await;
+    assert_eq!(browser.value(CLIENT).await, true);
+    browser
+}
+
+/// Calls a function of the page with a URL; what it throws comes back as text.
+async fn call(browser: &mut Browser, function: &str, url: &str) -> serde_json::Value {
+    browser.value(&format!("{function}('{url}').catch((error) => `${{error}}`)")).await
+}
+
+/// Waits until pictures are decoded, twice, so that they go on.
+async fn pictures_advance(browser: &mut Browser) {
+    let decoded = "inbound('video').then(({framesDecoded}) => framesDecoded ?? 0)";
+    let before = browser.until(decoded).await.as_u64().unwrap();
+    browser.until(&format!("{decoded}.then((now) => now >= {before} + 25)")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_in_the_browser_plays_in_another() {
+    let Some(chromium) = find(Peer::Chromium) else { return };
+    let upstream = Upstream::start().await;
+    let mut camera = page(&chromium, &upstream).await;
+    assert_eq!(call(&mut camera, "publish", &upstream.url("http", "/whip/room/a")).await, true);
+    let stream = api::until_stream(&upstream.address, "room/a", "live").await;
+    assert_eq!(stream["publisher"], "whip", "{stream}");
+
+    let mut viewer = page(&chromium, &upstream).await;
+    assert_eq!(call(&mut viewer, "play", &upstream.url("http", "/whep/room/a")).await, true);
+    pictures_advance(&mut viewer).await;
+    assert_eq!(viewer.value("[video.videoWidth, video.videoHeight].join('x')").await, "640x480");
+    // The fake microphone beeps once a second.
+    viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+
+    // The goodbye ends the stream for the viewer at once.
+    assert_eq!(camera.value("fetch(session, {method: 'DELETE'}).then(({status}) => status)").await, 200);
+    viewer.until("pc.connectionState !== 'connected'").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browsers_camera_plays_as_flv() {
+    let (Some(chromium), Some(ffmpeg)) = (find(Peer::Chromium), find(Peer::NewFfmpeg)) else { return };
+    let upstream = Upstream::start().await;
+    let mut camera = page(&chromium, &upstream).await;
+    assert_eq!(call(&mut camera, "publish", &upstream.url("http", "/whip/room/a")).await, true);
+    api::until_stream(&upstream.address, "room/a", "live").await;
+    let decoded = media::decode(&ffmpeg, &upstream.url("http", "/live/room/a.flv"), 40).await;
+    assert_eq!((decoded.pictures, decoded.complaints.as_str()), (40, ""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sites_stream_plays_by_whep() {
+    let Some(chromium) = find(Peer::Chromium) else { return };
+    let upstream = Upstream::start().await;
+    let _site = Site::with_stream(&upstream).await;
+    let mut viewer = page(&chromium, &upstream).await;
+    assert_eq!(call(&mut viewer, "play", &upstream.url("http", &format!("/whep/{STREAM}"))).await, true);
+    pictures_advance(&mut viewer).await;
+    assert_eq!(viewer.value("[video.videoWidth, video.videoHeight].join('x')").await, "640x360");
+}
