@@ -218,6 +218,12 @@ impl Relays {
         was
     }
 
+    /// How a relay stands, now and from now on.
+    #[must_use]
+    pub fn watch(&self, id: u64) -> Option<watch::Receiver<Standing>> {
+        self.lock().relays.get(&id).map(|relay| relay.state.subscribe())
+    }
+
     /// Ends all, keeping what is saved; for the end of the program.
     pub fn shut_down(&self) {
         self.lock().relays.values().for_each(|relay| relay.stop.cancel());

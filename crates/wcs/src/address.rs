@@ -1,0 +1,47 @@
+//! The address of a server, in one form.
+
+use url::Url;
+
+/// The path that the original server shows where the address has none.
+const PATH: &str = "/websocket";
+
+/// `ws://host:8080` and `ws://host:8080/` are `ws://host:8080/websocket`. `None` for what is no such address.
+pub(crate) fn canonical(uri: &str) -> Option<String> {
+    let mut url: Url = uri.trim().parse().ok()?;
+    if !matches!(url.scheme(), "ws" | "wss") || url.host_str().is_none_or(str::is_empty) {
+        return None;
+    }
+    url.set_fragment(None);
+    if matches!(url.path(), "" | "/") {
+        url.set_path(PATH);
+    }
+    Some(url.into())
+}
+
+/// The other spelling of a canonical address, for a server that refuses the first.
+pub(crate) fn without_path(url: &Url) -> Option<Url> {
+    (url.path() == PATH).then(|| {
+        let mut bare = url.clone();
+        bare.set_path("");
+        bare
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_address_are_one() {
+        for uri in ["ws://h:8080", "ws://h:8080/", " ws://H:8080/websocket", "ws://h:8080#x"] {
+            assert_eq!(canonical(uri).as_deref(), Some("ws://h:8080/websocket"), "{uri}");
+        }
+        assert_eq!(canonical("wss://h:443/x?token=1").as_deref(), Some("wss://h/x?token=1"));
+        for uri in ["", "h:8080", "http://h", "rtmp://h/a", "ws://", "file:///etc"] {
+            assert_eq!(canonical(uri), None, "{uri}");
+        }
+        let url: Url = "ws://h:8080/websocket".parse().unwrap();
+        assert_eq!(without_path(&url).unwrap().as_str(), "ws://h:8080/");
+        assert_eq!(without_path(&"ws://h/x".parse().unwrap()), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! Who is connected, with which streams; the way to each session's task.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use crate::message::Role;
+use crate::server::Stream;
+
+/// Commands that wait for one session; more are lost on it. Each is small.
+pub(crate) const WAITING: usize = 256;
+
+/// What a session's task hears from outside.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// A publisher tells the players of a name something.
+    Event { name: String, kind: String, payload: Option<Value> },
+    /// The publisher of a name has ended.
+    PublisherEnd { name: String, info: &'static str },
+    /// The REST interface ends a stream.
+    Terminate { id: String },
+    /// The REST interface ends the session.
+    Disconnect,
+}
+
+/// A connected client.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) token: String,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) since: SystemTime,
+    pub(crate) client: Map<String, Value>,
+    pub(crate) streams: BTreeMap<String, Listed>,
+    commands: mpsc::Sender<Command>,
+}
+
+/// A stream of a connected client.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    pub(crate) stream: Stream,
+    pub(crate) since: SystemTime,
+}
+
+impl Entry {
+    pub(crate) fn send(&self, command: Command) {
+        if self.commands.try_send(command).is_err() {
+            tracing::warn!(session = self.token, "a session does not keep up with what others tell it");
+        }
+    }
+
+    fn plays(&self, name: &str) -> bool {
+        self.streams.values().any(|listed| listed.stream.role == Role::Play && listed.stream.name == name)
+    }
+}
+
+/// The connected clients.
+#[derive(Debug, Default)]
+pub(crate) struct Registry(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: BTreeMap<u64, Entry>,
+    last: u64,
+}
+
+impl Registry {
+    /// A panic while the lock was held leaves a table that is still whole.
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a client unless there are `limit`.
+    pub(crate) fn join(
+        &self,
+        token: &str,
+        address: Option<SocketAddr>,
+        limit: usize,
+    ) -> Option<(u64, mpsc::Receiver<Command>)> {
+        let mut table = self.lock();
+        if table.entries.len() >= limit {
+            return None;
+        }
+        table.last += 1;
+        let (key, (commands, hearing)) = (table.last, mpsc::channel(WAITING));
+        let (token, since) = (token.to_owned(), SystemTime::now());
+        let entry = Entry { token, address, since, client: Map::new(), streams: BTreeMap::new(), commands };
+        table.entries.insert(key, entry);
+        crate::metrics::sessions(table.entries.len());
+        Some((key, hearing))
+    }
+
+    pub(crate) fn leave(&self, key: u64) {
+        let mut table = self.lock();
+        table.entries.remove(&key);
+        crate::metrics::sessions(table.entries.len());
+    }
+
+    /// Notes what a session has now.
+    pub(crate) fn update<'a>(
+        &self,
+        key: u64,
+        client: &Map<String, Value>,
+        streams: impl Iterator<Item = (&'a str, &'a Stream)>,
+    ) {
+        let mut table = self.lock();
+        let Some(entry) = table.entries.get_mut(&key) else { return };
+        if entry.client.is_empty() {
+            entry.client.clone_from(client);
+        }
+        let known = std::mem::take(&mut entry.streams);
+        let since = |id: &str| known.get(id).map_or_else(SystemTime::now, |listed| listed.since);
+        entry.streams =
+            streams.map(|(id, stream)| (id.to_owned(), Listed { stream: stream.clone(), since: since(id) })).collect();
+    }
+
+    /// Whether another session than `key` has a stream of this identification.
+    pub(crate) fn is_taken(&self, key: u64, id: &str) -> bool {
+        let table = self.lock();
+        table.entries.iter().any(|(other, entry)| *other != key && entry.streams.contains_key(id))
+    }
+
+    pub(crate) fn list(&self) -> Vec<Entry> {
+        self.lock().entries.values().cloned().collect()
+    }
+
+    /// Tells all sessions that play a name something.
+    pub(crate) fn tell_players(&self, name: &str, command: &Command) {
+        let table = self.lock();
+        table.entries.values().filter(|entry| entry.plays(name)).for_each(|entry| entry.send(command.clone()));
+    }
+}

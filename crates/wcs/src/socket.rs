@@ -1,0 +1,278 @@
+//! A client's session on its socket.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::Request;
+use futures_util::{SinkExt, StreamExt};
+use http::header::HOST;
+use sluicegate_hub::{State, StreamName};
+use sluicegate_net::listener::ConnectInfo;
+use sluicegate_net::ws::{Accepted, WebSocket};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::info;
+use crate::media::{Answer, Event, Failure};
+use crate::message::Role;
+use crate::registry::Command;
+use crate::server::{Action, End, Session};
+use crate::service::{Inner, Permissions};
+
+/// How long an upgrade may take from our 101 to the socket.
+const UPGRADE: Duration = Duration::from_secs(10);
+/// How long one message may take to be accepted by a connection.
+const SEND: Duration = Duration::from_secs(5);
+/// Events of a session's streams that wait for it.
+const EVENTS: usize = 64;
+
+/// Who connects, and to which of our names.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    address: Option<SocketAddr>,
+    host: String,
+}
+
+impl Peer {
+    pub(crate) fn of(request: &Request) -> Self {
+        let address = request.extensions().get::<ConnectInfo>().map(|info| info.peer);
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        Self { address, host: host.to_owned() }
+    }
+
+    /// The session's name as the original forms it.
+    fn token(&self) -> String {
+        let address = self.address.map(|address| address.to_string()).unwrap_or_default();
+        format!("/{address}/{}", self.host)
+    }
+}
+
+/// What happens to a stream's media.
+enum Heard {
+    Answered(String),
+    Connected,
+    Ended(Failure),
+}
+
+/// A stream's media, and which of all that the session ever had it is.
+struct Leg {
+    number: u64,
+    _stop: DropGuard,
+}
+
+/// A session with all that belongs to it.
+struct Link {
+    inner: Arc<Inner>,
+    key: u64,
+    peer: Peer,
+    permissions: Permissions,
+    session: Session,
+    legs: HashMap<String, Leg>,
+    legs_made: u64,
+    heard: mpsc::Sender<(String, u64, Heard)>,
+}
+
+/// Serves a client until one of the two ends it.
+pub(crate) async fn serve(inner: Arc<Inner>, accepted: Accepted, peer: Peer, permissions: Permissions) {
+    let _guard = inner.parts.shutdown.guard();
+    let mut websocket = match tokio::time::timeout(UPGRADE, accepted.websocket()).await {
+        Ok(Ok(websocket)) => websocket,
+        Ok(Err(error)) => return tracing::debug!(%error, "a client left during its upgrade"),
+        Err(_) => return tracing::debug!("a client's upgrade took too long"),
+    };
+    let token = peer.token();
+    let Some((key, commands)) = inner.registry.join(&token, peer.address, inner.config.clients) else {
+        return close(&mut websocket, 1013, "there are too many clients").await;
+    };
+    tracing::debug!(session = token, "a WCS client connects");
+    let session = Session::new(inner.config.session.clone(), token.clone(), Instant::now());
+    let (heard, hearing) = mpsc::channel(EVENTS);
+    let legs = HashMap::new();
+    let mut link = Link { inner, key, peer, permissions, session, legs, legs_made: 0, heard };
+    let why = link.run(&mut websocket, commands, hearing).await;
+    link.session.handle_closed();
+    link.act();
+    link.inner.registry.leave(key);
+    tracing::debug!(session = token, why, "a WCS client is gone");
+    close(&mut websocket, 1000, why).await;
+}
+
+impl Link {
+    /// Returns why the session is over.
+    async fn run(
+        &mut self,
+        websocket: &mut WebSocket,
+        mut commands: mpsc::Receiver<Command>,
+        mut hearing: mpsc::Receiver<(String, u64, Heard)>,
+    ) -> &'static str {
+        let shutdown = self.inner.parts.shutdown.clone();
+        loop {
+            let closed = self.act();
+            // What a session has is in the lists before the client hears of it.
+            self.inner.registry.update(self.key, self.session.client(), self.session.streams());
+            while let Some(text) = self.session.poll_text() {
+                if !send(websocket, Message::text(text)).await {
+                    return "it takes nothing";
+                }
+            }
+            if let Some(why) = closed {
+                return why;
+            }
+            let due = self.session.poll_timeout().map(tokio::time::Instant::from_std);
+            tokio::select! {
+                message = websocket.next() => match message {
+                    Some(Ok(Message::Text(text))) => {
+                        if let Err(error) = self.session.handle_text(Instant::now(), text.as_str()) {
+                            crate::metrics::unreadable();
+                            tracing::debug!(error = &error as &dyn std::error::Error, "a client's text is skipped");
+                        }
+                    }
+                    Some(Ok(Message::Close(_))) | None => return "it left",
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => return "its connection failed",
+                },
+                Some(command) = commands.recv() => match command {
+                    Command::Event { name, kind, payload } => self.session.handle_event(&name, &kind, payload.as_ref()),
+                    Command::PublisherEnd { name, info } => self.session.handle_publisher_end(&name, info),
+                    Command::Terminate { id } => drop(self.session.handle_termination(&id)),
+                    Command::Disconnect => return "the REST interface ends it",
+                },
+                Some((id, number, heard)) = hearing.recv() => self.hear(&id, number, heard),
+                () = sleep_until(due) => self.session.handle_timeout(Instant::now()),
+                () = shutdown.begun() => return "the server ends",
+            }
+        }
+    }
+
+    /// Takes what happened to a stream's media, unless the stream is not the one any more.
+    fn hear(&mut self, id: &str, number: u64, heard: Heard) {
+        if self.legs.get(id).is_none_or(|leg| leg.number != number) {
+            return;
+        }
+        match heard {
+            Heard::Answered(sdp) => self.session.handle_answer(Instant::now(), id, sdp),
+            Heard::Connected => self.session.handle_connected(id),
+            Heard::Ended(failure) => {
+                tracing::info!(stream = id, why = failure.detail, info = failure.end.info, "a WCS stream ended");
+                if !failure.end.in_order {
+                    crate::metrics::failure(failure.end.info);
+                }
+                self.legs.remove(id);
+                let published = self.session.streams().find(|(known, _)| *known == id);
+                let published = published.filter(|(_, stream)| stream.role == Role::Publish);
+                let was_up = published.filter(|(_, stream)| stream.standing() == stream.role.up());
+                let name = was_up.map(|(_, stream)| stream.name.clone());
+                self.session.handle_end(id, &failure.end);
+                name.into_iter().for_each(|name| self.publisher_ended(&name, info::STOPPED_BY_PUBLISHER));
+            }
+        }
+    }
+
+    fn publisher_ended(&self, name: &str, info: &'static str) {
+        let command = Command::PublisherEnd { name: name.to_owned(), info };
+        self.inner.registry.tell_players(name, &command);
+    }
+
+    /// Does what the session wants done. Returns why it is over, when it is.
+    fn act(&mut self) -> Option<&'static str> {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Answer { id, role, name, offer } => self.answer(&id, role, &name, offer),
+                Action::Release { id, role, name, info } => {
+                    // A publisher whose media never came to be has no players.
+                    if role == Role::Publish && self.legs.contains_key(&id) {
+                        self.publisher_ended(&name, info);
+                    }
+                    self.legs.remove(&id);
+                }
+                Action::Find { id, name } => {
+                    let available = StreamName::parse(&name).is_ok_and(|name| self.is_available(&name));
+                    self.session.handle_availability(id, available);
+                }
+                Action::Tell { name, kind, payload } => {
+                    let command = Command::Event { name: name.clone(), kind, payload };
+                    self.inner.registry.tell_players(&name, &command);
+                }
+                Action::Close(why) => return Some(why),
+            }
+        }
+        None
+    }
+
+    /// Whether somebody publishes it, or a site would.
+    fn is_available(&self, name: &StreamName) -> bool {
+        let status = self.inner.parts.hub.stream(name);
+        status.is_some_and(|status| status.state != State::Waiting)
+    }
+
+    fn answer(&mut self, id: &str, role: Role, name: &str, offer: String) {
+        let allowed = match role {
+            Role::Publish => self.permissions.publish,
+            Role::Play => self.permissions.play,
+        };
+        crate::metrics::stream(if role == Role::Publish { "publish" } else { "play" });
+        let stream = StreamName::parse(name);
+        let refusal = match (&stream, role) {
+            _ if !allowed => Some(info::RESTRICTED),
+            _ if self.inner.registry.is_taken(self.key, id) => Some(info::SESSION_ID_IN_USE),
+            (Err(_), Role::Publish) => Some(info::FAILED),
+            (Err(_), Role::Play) => Some(info::STREAM_NOT_FOUND),
+            (Ok(name), Role::Play) if !self.is_available(name) => Some(info::STREAM_NOT_FOUND),
+            _ => None,
+        };
+        let stream = match (refusal, stream) {
+            (None, Ok(stream)) => stream,
+            (refusal, _) => {
+                let info = refusal.unwrap_or(info::FAILED);
+                crate::metrics::failure(info);
+                return self.session.handle_end(id, &End { in_order: false, info });
+            }
+        };
+        self.legs_made += 1;
+        let (number, stop) = (self.legs_made, CancellationToken::new());
+        let answering = self.inner.parts.media.answer(role, stream, offer, self.peer.address);
+        let (heard, key, ended) = (self.heard.clone(), id.to_owned(), stop.clone());
+        tokio::spawn(async move {
+            let tell = async |what| drop(heard.send((key.clone(), number, what)).await);
+            let life = async {
+                let mut leg = match answering.await {
+                    Ok(Answer { sdp, leg }) => {
+                        tell(Heard::Answered(sdp)).await;
+                        leg
+                    }
+                    Err(failure) => return tell(Heard::Ended(failure)).await,
+                };
+                while let Some(event) = leg.events.recv().await {
+                    match event {
+                        Event::Connected => tell(Heard::Connected).await,
+                        Event::Ended(failure) => return tell(Heard::Ended(failure)).await,
+                    }
+                }
+                tell(Heard::Ended(Failure::silent())).await;
+            };
+            ended.run_until_cancelled(life).await;
+        });
+        self.legs.insert(id.to_owned(), Leg { number, _stop: stop.drop_guard() });
+    }
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn send(websocket: &mut WebSocket, message: Message) -> bool {
+    matches!(tokio::time::timeout(SEND, websocket.send(message)).await, Ok(Ok(())))
+}
+
+async fn close(websocket: &mut WebSocket, code: u16, reason: &'static str) {
+    let frame = CloseFrame { code: code.into(), reason: reason.into() };
+    // A peer that takes nothing is left as it is.
+    let _ = tokio::time::timeout(SEND, websocket.close(Some(frame))).await;
+}
