@@ -1,6 +1,7 @@
 //! TLS with rustls: certificates that are reloaded while the server runs, and verification that is on by default.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,8 +12,11 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 use crate::Error;
+use crate::listener::Socket;
 use crate::shutdown::Shutdown;
 
 mod client;
@@ -64,6 +68,16 @@ impl ServerTls {
 
     pub(crate) fn config(&self) -> Arc<rustls::ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// Does the server's side of TLS on an accepted connection that is not HTTP. The caller sets the deadline.
+    ///
+    /// # Errors
+    /// The client breaks off, or the two have no version or cipher in common.
+    pub async fn accept(&self, tcp: TcpStream) -> io::Result<Socket> {
+        let mut config = rustls::ServerConfig::clone(&self.config);
+        config.alpn_protocols.clear();
+        TlsAcceptor::from(Arc::new(config)).accept(tcp).await.map(Socket::from)
     }
 
     /// Reads the files again. New connections get the new certificate; when it is damaged, they keep the old one.

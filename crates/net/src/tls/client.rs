@@ -62,6 +62,13 @@ impl ClientTls {
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.0)
     }
+
+    /// The same trust for what is not HTTP: servers may refuse a name that they do not speak (RFC 7301 §3.2).
+    pub(crate) fn without_protocol(&self) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols.clear();
+        Arc::new(config)
+    }
 }
 
 fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {

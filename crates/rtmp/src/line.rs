@@ -1,0 +1,92 @@
+//! A socket as sessions need it: reads that frames are cut from, vectored writes with a deadline, an orderly end.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use sluicegate_net::listener::Socket;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::Error;
+
+/// The buffer that is read into. Messages are cut from it, so it is as large as a key frame.
+const READ_BYTES: usize = 64 << 10;
+/// A buffer with less room than this is not read into any more.
+const LEAST_READ_BYTES: usize = 4 << 10;
+/// Buffers written with one call.
+pub(crate) const MAX_SLICES: usize = 16;
+/// How long the other side may take to close after we have said goodbye.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Line {
+    socket: Socket,
+    buffer: BytesMut,
+    stall: Duration,
+}
+
+impl Line {
+    /// A connection whose peer may take nothing for as long as `stall`.
+    pub(crate) fn new(socket: Socket, stall: Duration) -> Self {
+        Self { socket, buffer: BytesMut::new(), stall }
+    }
+
+    /// What arrives next, `None` at the end. Nothing is lost when this is dropped before it is done.
+    pub(crate) async fn read(&mut self) -> Result<Option<Bytes>, Error> {
+        // Frames keep the buffer alive that they were cut from, so it is used up before there is a new one.
+        if self.buffer.capacity() < LEAST_READ_BYTES {
+            self.buffer.reserve(READ_BYTES);
+        }
+        let count = self.socket.read_buf(&mut self.buffer).await?;
+        Ok((count > 0).then(|| self.buffer.split().freeze()))
+    }
+
+    /// Writes all of the queue. Dropping this leaves the connection without a boundary to go on from.
+    pub(crate) async fn write(&mut self, queue: &mut VecDeque<Bytes>) -> Result<(), Error> {
+        while !queue.is_empty() {
+            let writing = poll_fn(|cx| {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let mut count = 0_usize;
+                for (slot, bytes) in slices.iter_mut().zip(queue.iter()) {
+                    *slot = IoSlice::new(bytes);
+                    count += 1;
+                }
+                Pin::new(&mut self.socket).poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+            });
+            let written = tokio::time::timeout(self.stall, writing).await;
+            let written = written.map_err(|_| Error::Stalled { after: self.stall })??;
+            if written == 0 {
+                return Err(Error::Closed);
+            }
+            consume(queue, written);
+        }
+        let flushed = tokio::time::timeout(self.stall, self.socket.flush()).await;
+        Ok(flushed.map_err(|_| Error::Stalled { after: self.stall })??)
+    }
+
+    /// Ends our side and waits a little for the other's, so that what we said last is not lost in a reset.
+    pub(crate) async fn goodbye(&mut self) {
+        let closing = async {
+            if self.socket.shutdown().await.is_ok() {
+                while let Ok(Some(_)) = self.read().await {}
+            }
+        };
+        // A peer that does not close is left as it is.
+        let _ = tokio::time::timeout(CLOSE_WAIT, closing).await;
+    }
+}
+
+fn consume(queue: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(front) = queue.front_mut() {
+        if front.len() > written {
+            front.advance(written);
+            return;
+        }
+        written = written.saturating_sub(front.len());
+        queue.pop_front();
+    }
+}
