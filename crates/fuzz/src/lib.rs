@@ -22,7 +22,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     target("avc_configuration", avc_configuration),
     target("hevc_configuration", hevc_configuration),
     target("av1_configuration", av1_configuration),
@@ -35,6 +35,7 @@ pub const TARGETS: [Target; 15] = [
     target("cascade", sluicegate_cascade::fuzz_decoder),
     target("wcs", sluicegate_wcs::fuzz),
     target("segment_index", sluicegate_p2p::index::fuzz_index),
+    target("media_scan", sluicegate_p2p::origin::fuzz_scan),
     target("websocket_frames", websocket_frames),
     target("rtmp_chunks", sluicegate_rtmp::protocol::fuzz_reader),
     target("rtmp_server", sluicegate_rtmp::protocol::fuzz_server),

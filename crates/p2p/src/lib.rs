@@ -8,6 +8,7 @@ pub mod chunk;
 pub mod index;
 pub mod media;
 pub mod node;
+pub mod origin;
 pub mod pacer;
 pub mod peer;
 pub mod signal;

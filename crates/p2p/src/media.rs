@@ -3,6 +3,7 @@
 //! [`Library`] is what the chunk node and the HTTP face read from. It asks an [`Origin`] once for what many want at the
 //! same time, and keeps what was read within a budget of bytes.
 
+mod document;
 mod error;
 mod given;
 mod id;
@@ -14,8 +15,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+pub use document::{Document, DocumentKind};
 pub use error::MediaError;
 pub use given::Given;
 pub use id::{BadId, Itag, SegmentId, VideoId};
@@ -41,4 +44,13 @@ pub trait Origin: fmt::Debug + Send + Sync {
         stream: &'a Stream,
         range: RangeInclusive<u64>,
     ) -> BoxFuture<'a, Result<Bytes, MediaError>>;
+
+    /// Captions or a picture of a video. Origins have none unless they say so.
+    fn document<'a>(
+        &'a self,
+        _vid: &'a VideoId,
+        _kind: &'a DocumentKind,
+    ) -> BoxFuture<'a, Result<Document, MediaError>> {
+        std::future::ready(Err(MediaError::UnknownVideo)).boxed()
+    }
 }

@@ -1,0 +1,136 @@
+//! Origins with the shape of the HTTP face: `{vid}.json` and `{vid}/{itag}/{start}-{end}.ts`.
+
+use std::ops::RangeInclusive;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
+use http::header::LAST_MODIFIED;
+use rand::Rng;
+use url::Url;
+
+use super::{Client, SetupError};
+use crate::media::{Document, DocumentKind, MediaError, Origin, Stream, VideoId, VideoInfo};
+
+/// Bytes of a video's document, at most; those of 30 streams have 8 KiB.
+const MAX_INFO: u64 = 1 << 20;
+/// Bytes of captions or a picture, at most.
+const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// Servers that have the same videos.
+///
+/// One is chosen at random; when it fails the next one is asked, once.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    client: Client,
+    bases: Vec<Url>,
+}
+
+impl Remote {
+    /// What lies below these URLs: `{base}/{vid}.json`.
+    ///
+    /// # Errors
+    /// There is none, or one is no http or https URL.
+    pub fn new(client: Client, bases: Vec<Url>) -> Result<Self, SetupError> {
+        let is_bad = |url: &&Url| !matches!(url.scheme(), "http" | "https") || url.host().is_none();
+        match bases.iter().find(is_bad) {
+            Some(url) => Err(SetupError::Url { url: url.to_string() }),
+            None if bases.is_empty() => Err(SetupError::Url { url: "nothing".to_owned() }),
+            None => Ok(Self { client, bases }),
+        }
+    }
+
+    /// The servers in the order in which one request asks them: a random one, and the next, which is the same where
+    /// there is one only.
+    fn turns(&self) -> impl Iterator<Item = &Url> {
+        let first = rand::rng().random_range(0..self.bases.len().max(1));
+        self.bases.iter().cycle().skip(first).take(2)
+    }
+
+    async fn try_each<'a, T>(
+        &self,
+        ask: impl Fn(Url) -> BoxFuture<'a, Result<T, MediaError>> + Send,
+    ) -> Result<T, MediaError> {
+        let mut last = MediaError::NoOrigin;
+        for base in self.turns() {
+            match ask(base.clone()).await {
+                Err(error) if error != MediaError::Denied => last = error,
+                found => return found,
+            }
+            // The same server gives the same answer, unless the connection was at fault.
+            let may_pass = match &last {
+                MediaError::Status { status } => *status >= 500,
+                MediaError::Unreachable { .. } | MediaError::Answer { .. } => true,
+                _ => false,
+            };
+            if self.bases.len() == 1 && !may_pass {
+                break;
+            }
+        }
+        Err(last)
+    }
+
+    async fn info_at(&self, base: Url, vid: &VideoId) -> Result<VideoInfo, MediaError> {
+        let url = below(base, &[&format!("{vid}.json")])?;
+        let (document, headers) = self.client.get(url, MAX_INFO, MediaError::UnknownVideo).await?;
+        let mut info = VideoInfo::parse(&document)?;
+        let modified = modified(&headers);
+        info.streams.values_mut().for_each(|stream| stream.modified = modified);
+        Ok(info)
+    }
+
+    async fn part_at(&self, base: Url, path: [&str; 3], count: u64) -> Result<Bytes, MediaError> {
+        let url = below(base, &path)?;
+        let (bytes, _) = self.client.get(url, count, MediaError::Status { status: 404 }).await?;
+        let got = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let short = || MediaError::Answer { what: format!("{got} bytes of {count}") };
+        if got == count { Ok(bytes) } else { Err(short()) }
+    }
+
+    async fn document_at(&self, base: Url, vid: &VideoId, kind: &DocumentKind) -> Result<Document, MediaError> {
+        let mut url = below(base, &[&format!("{vid}.{}", kind.extension())])?;
+        if let DocumentKind::Captions { language: Some(language) } = kind {
+            url.query_pairs_mut().append_pair("lang", language);
+        }
+        let (bytes, headers) = self.client.get(url, MAX_DOCUMENT, MediaError::UnknownVideo).await?;
+        Ok(Document { bytes, mime: kind.mime(), modified: modified(&headers) })
+    }
+}
+
+/// A URL below another.
+fn below(mut base: Url, segments: &[&str]) -> Result<Url, MediaError> {
+    let what = || MediaError::Answer { what: "the origin's URL has no path".to_owned() };
+    base.path_segments_mut().map_err(|()| what())?.pop_if_empty().extend(segments);
+    Ok(base)
+}
+
+fn modified(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(LAST_MODIFIED)?.to_str().ok()?).ok()
+}
+
+impl Origin for Remote {
+    fn info<'a>(&'a self, vid: &'a VideoId) -> BoxFuture<'a, Result<VideoInfo, MediaError>> {
+        self.try_each(move |base| self.info_at(base, vid).boxed()).boxed()
+    }
+
+    fn part<'a>(
+        &'a self,
+        info: &'a VideoInfo,
+        stream: &'a Stream,
+        range: RangeInclusive<u64>,
+    ) -> BoxFuture<'a, Result<Bytes, MediaError>> {
+        async move {
+            let count = (range.end() - range.start()).saturating_add(1);
+            let (itag, name) = (stream.itag.to_string(), format!("{}-{}.ts", range.start(), range.end()));
+            let path = [info.id.as_str(), &itag, &name];
+            self.try_each(|base| self.part_at(base, path, count).boxed()).await
+        }
+        .boxed()
+    }
+
+    fn document<'a>(&'a self, vid: &'a VideoId, kind: &'a DocumentKind) -> BoxFuture<'a, Result<Document, MediaError>> {
+        self.try_each(move |base| self.document_at(base, vid, kind).boxed()).boxed()
+    }
+}
