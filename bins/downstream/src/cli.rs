@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -19,7 +20,9 @@ Sources:
   file:PATH          an FLV file, played at its own pace, again and again
   exec:COMMAND       what a command writes to its standard output, as FLV
   ws://, http:// …   a stream of another server, WS-FLV or HTTP-FLV
-  listen:ADDRESS     an encoder publishes to http://ADDRESS/live/NAME.flv at the site";
+  rtmp://, rtmps://  a stream of another server, rtmp://HOST/APP/STREAM
+  listen:ADDRESS     an encoder publishes to http://ADDRESS/live/NAME.flv at the site
+  listen:rtmp        an encoder publishes NAME at the site's RTMP port, see --rtmp";
 
 /// The site behind NAT: dials out and offers its streams and services.
 #[derive(Debug, Clone, Default, Parser)]
@@ -42,6 +45,9 @@ pub(crate) struct Arguments {
     /// Service to offer, NAME=URL; may be given several times
     #[arg(long, value_name = "NAME=URL")]
     pub(crate) service: Vec<String>,
+    /// Take encoders by RTMP at this address, for streams whose source is listen:rtmp
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) rtmp: Option<SocketAddr>,
     /// Do not verify certificates of upstreams given by --upstream
     #[arg(long)]
     pub(crate) insecure: bool,

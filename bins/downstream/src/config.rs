@@ -12,6 +12,10 @@ use url::Url;
 
 use self::limits::Limits;
 use crate::cli::Arguments;
+use crate::rtmp::Rtmp;
+
+/// The source of a stream that an encoder publishes by RTMP.
+const BY_RTMP: &str = "listen:rtmp";
 
 /// The configuration of a site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) m7s: M7s,
     /// URLs below which streams may be pushed when a page asks for it; by default the upstreams.
     pub(crate) push_targets: Option<Vec<Url>>,
+    /// RTMP at the site.
+    pub(crate) rtmp: Rtmp,
 }
 
 /// How requests of the m7s plugin's routes are answered.
@@ -143,6 +149,7 @@ impl Default for Config {
             limits: Limits::default(),
             m7s: M7s::default(),
             push_targets: None,
+            rtmp: Rtmp::default(),
         }
     }
 }
@@ -159,6 +166,7 @@ pub(crate) fn load(arguments: &Arguments) -> Result<Config, Failure> {
 impl Config {
     fn apply(&mut self, arguments: &Arguments, faults: &mut Vec<String>) {
         self.site = arguments.site.clone().or(self.site.take());
+        self.rtmp.listen = arguments.rtmp.or(self.rtmp.listen);
         if let Some(folder) = &arguments.state_dir {
             self.state_dir.clone_from(folder);
         }
@@ -203,6 +211,7 @@ impl Config {
 
     fn validate(&self, faults: &mut Vec<String>) {
         self.limits.validate(faults);
+        self.rtmp.validate(faults);
         if self.upstreams.is_empty() {
             faults.push("no upstream is given; use --upstream URL, or [[upstreams]] in the file".to_owned());
         }
@@ -228,6 +237,9 @@ impl Config {
             if let Err(fault) = stream.parse() {
                 faults.push(format!("stream {name}: {fault}"));
             }
+            if stream.source == BY_RTMP && !self.rtmp.listens() {
+                faults.push(format!("stream {name}: {BY_RTMP} needs an address; use --rtmp ADDRESS, or rtmp.listen"));
+            }
         }
     }
 
@@ -252,6 +264,9 @@ impl UpstreamConfig {
 impl StreamConfig {
     /// What the source's text means; `listen:ADDRESS` is the only one that the site's listeners serve.
     pub(crate) fn parse(&self) -> Result<Parsed, String> {
+        if self.source == BY_RTMP {
+            return Ok(Parsed { source: Source::Listen, listen: None });
+        }
         if let Some(address) = self.source.strip_prefix("listen:") {
             let address =
                 address.parse().map_err(|_| format!("{:?} is no address, such as 127.0.0.1:8442", address))?;

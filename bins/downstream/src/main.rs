@@ -6,6 +6,7 @@ mod identity;
 mod import;
 mod port;
 mod relays;
+mod rtmp;
 mod run;
 
 use std::io::Write;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use sluicegate_hub::{Publisher, Subscriber};
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws::WebSocket;
+use sluicegate_rtmp::RtmpTarget;
 use sluicegate_sites::{FlvPort, PortFuture};
 use sluicegate_ws_stream::ingest::Limits;
 use sluicegate_ws_stream::{client, ingest, m7s};
@@ -12,7 +13,7 @@ use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// The port of the WebSocket stream service.
+/// The port of the WebSocket stream service, and of RTMP for pulls.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) tls: ClientTls,
@@ -33,6 +34,12 @@ impl FlvPort for Port {
 
     fn pull(&self, url: Url, publisher: Publisher) -> PortFuture {
         let tls = self.tls.clone();
-        Box::pin(async move { Ok(client::pull(&url, &tls, publisher, Limits::default()).await?) })
+        Box::pin(async move {
+            if RtmpTarget::SCHEMES.contains(&url.scheme()) {
+                let limits = sluicegate_rtmp::Limits::default();
+                return Ok(sluicegate_rtmp::client::pull(&url, &tls, limits, || Ok(publisher)).await?);
+            }
+            Ok(client::pull(&url, &tls, publisher, Limits::default()).await?)
+        })
     }
 }

@@ -34,6 +34,8 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     let egress = egress.map_err(|error| Failure::work("setting up services", error))?;
     let mut encoders = Encoders::new(&hub, &shutdown)?;
     encoders.listen(&config).await?;
+    let rtmp_outputs = sluicegate_rtmp::Outputs::new(&hub);
+    let rtmp = config.rtmp.start(&hub, &rtmp_outputs, &shutdown).await?;
     let tls = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
     let port: Arc<dyn FlvPort> = Arc::new(Port { tls: tls.clone() });
     let site = site(&config)?;
@@ -44,7 +46,8 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     let router: Router = egress.router().layer(from_fn_with_state(routes.clone(), SiteRoutes::dispatch));
     let running = downstream::run(&site, &hub, &router, &port, &shutdown);
     let mut running = running.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
-    relays.register(&["ws", "wss"], &running.target(tls));
+    relays.register(&["ws", "wss"], &running.target(tls.clone()));
+    crate::rtmp::register(&relays, &running, &hub, tls, rtmp_outputs);
     crate::relays::keep(&relays, &config.state_dir)?;
     while signals.next().await == Signal::Reload {
         let done = reload(&config, arguments, &egress, &mut encoders, &mut running).await;
@@ -61,6 +64,7 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     shutdown.begin();
     encoders.service.shut_down();
     relays.shut_down();
+    rtmp.join_all().await;
     if tokio::time::timeout(DRAIN, running.ended()).await.is_err() {
         tracing::warn!("requests were cut after the drain time");
     }
@@ -196,6 +200,7 @@ async fn reload(
         ("limits", running.limits != fresh.limits),
         ("log", running.log != fresh.log || running.log_format != fresh.log_format),
         ("state_dir", running.state_dir != fresh.state_dir),
+        ("rtmp", running.rtmp != fresh.rtmp),
     ];
     for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(key, "this change needs a restart");

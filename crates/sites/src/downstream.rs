@@ -118,6 +118,12 @@ impl Running {
         Arc::new(target::WebSocketTarget { streams: Arc::clone(&self.streams), hub, port, tls })
     }
 
+    /// The same target for streams of the site: a source runs while its stream is pushed.
+    #[must_use]
+    pub fn feeding(&self, target: Arc<dyn Target>) -> Arc<dyn Target> {
+        Arc::new(target::Feeding { streams: Arc::clone(&self.streams), target })
+    }
+
     /// Waits until everything has ended, which it does after the shutdown has begun.
     pub async fn ended(mut self) {
         while self.tasks.join_next().await.is_some() {}

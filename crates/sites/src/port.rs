@@ -29,7 +29,7 @@ pub trait FlvPort: Send + Sync + 'static {
     /// Publishes the FLV that `input` gives.
     fn publish(&self, input: Pin<Box<dyn AsyncRead + Send>>, publisher: Publisher) -> PortFuture;
 
-    /// Publishes the FLV stream at a `ws`, `wss`, `http` or `https` URL.
+    /// Publishes the stream at a `ws`, `wss`, `http`, `https`, `rtmp` or `rtmps` URL.
     fn pull(&self, url: Url, publisher: Publisher) -> PortFuture;
 
     /// Sends a stream as FLV on `websocket`, until `stop` is cancelled; then it closes in order.

@@ -27,7 +27,7 @@ pub enum Source {
     File(PathBuf),
     /// `exec:COMMAND`: what a shell command writes to its standard output; started anew when it ends.
     Exec(String),
-    /// `ws://`, `wss://`, `http://` or `https://`: a stream of another server.
+    /// `ws://`, `wss://`, `http://`, `https://`, `rtmp://` or `rtmps://`: a stream of another server.
     Pull(Url),
     /// `listen`: an encoder publishes it at the site's own listener.
     Listen,
@@ -43,12 +43,14 @@ impl std::str::FromStr for Source {
             Some(("file", path)) => Ok(Self::File(path.into())),
             Some(("exec", "")) => Err(bad("the command is missing")),
             Some(("exec", command)) => Ok(Self::Exec(command.to_owned())),
-            Some(("ws" | "wss" | "http" | "https", _)) => {
+            Some(("ws" | "wss" | "http" | "https" | "rtmp" | "rtmps", _)) => {
                 let url = Url::parse(text).map_err(|_| bad("it is no URL"))?;
                 if url.has_host() { Ok(Self::Pull(url)) } else { Err(bad("the host is missing")) }
             }
             None if text == "listen" => Ok(Self::Listen),
-            _ => Err(bad("it begins with none of file:, exec:, ws://, wss://, http://, https:// and is not listen")),
+            _ => Err(bad(
+                "it begins with none of file:, exec:, ws://, wss://, http://, https://, rtmp://, rtmps:// and is not listen",
+            )),
         }
     }
 }
@@ -175,8 +177,10 @@ mod tests {
         assert_eq!(source("file:a/b.flv").unwrap(), Source::File("a/b.flv".into()));
         assert_eq!(source("exec:ffmpeg -i x -f flv -").unwrap(), Source::Exec("ffmpeg -i x -f flv -".into()));
         assert_eq!(source("listen").unwrap(), Source::Listen);
-        assert!(matches!(source("wss://host/live/a.flv").unwrap(), Source::Pull(_)));
-        for text in ["", "file:", "exec:", "rtsp://host/a", "sample.flv", "http://"] {
+        for url in ["wss://host/live/a.flv", "rtmp://host/live/a"] {
+            assert!(matches!(source(url).unwrap(), Source::Pull(_)), "{url}");
+        }
+        for text in ["", "file:", "exec:", "rtsp://host/a", "sample.flv", "http://", "rtmp://"] {
             assert!(matches!(source(text), Err(Error::Source { .. })), "{text}");
         }
     }

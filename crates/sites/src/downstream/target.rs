@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use sluicegate_hub::relay::{Progress, Target, TargetError, Transfer};
+use sluicegate_hub::relay::{Direction, Progress, Spec, Target, TargetError, Transfer};
 use sluicegate_hub::{Hub, StreamName, Viewer};
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws;
@@ -55,5 +55,33 @@ impl Target for WebSocketTarget {
                 port.push(subscriber, websocket, stopped).await
             }
         })
+    }
+}
+
+/// Another protocol's target, with the source running meanwhile.
+pub(super) struct Feeding {
+    pub(super) streams: Arc<Streams>,
+    pub(super) target: Arc<dyn Target>,
+}
+
+impl Target for Feeding {
+    fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer {
+        let fed = self.streams.get(stream.as_str());
+        let pushing = self.target.push(stream, url, progress);
+        Box::pin(async move {
+            let _want = fed.as_ref().map(|fed| Want::new(&fed.wanted));
+            pushing.await
+        })
+    }
+
+    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
+        match spec.direction {
+            Direction::Push => self.push(spec.stream, spec.target, progress),
+            Direction::Pull => self.target.transfer(spec, progress),
+        }
+    }
+
+    fn pulls(&self) -> bool {
+        self.target.pulls()
     }
 }
