@@ -139,10 +139,12 @@ impl Node {
         let url = Url::parse(&text).map_err(|_| Error::Url { url: config.signal.to_string() })?;
         let rtc = sluicegate_rtc_driver::Config { max_sessions: config.peers.saturating_mul(2), ..config.rtc.clone() };
         let driver = Driver::bind(rtc)?;
+        // Two fifths of a Linux buffer are payload, with room to spare.
+        let window = u32::try_from(driver.receive_buffer() / 5 * 2).unwrap_or(u32::MAX);
         let addresses: Arc<[SocketAddr]> = driver.addresses().into();
         tracing::info!(uid = config.uid, addresses = ?addresses, "node");
         let ping = config.ping;
-        let shared = Arc::new(state::Shared::new(config, segments));
+        let shared = Arc::new(state::Shared::new(config, segments, window));
         let (outgoing, to_server) = mpsc::channel(SIGNALLING);
         let (from_server, incoming) = mpsc::channel(SIGNALLING);
         let client = client::Client::new(url, tls, ping, from_server, to_server);

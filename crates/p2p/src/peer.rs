@@ -63,8 +63,8 @@ pub enum Output {
     Failed(Key, Code),
     /// The peer has told what it is.
     Hello {
-        /// Whether it is a node of ours.
-        node: bool,
+        /// Bytes that it can take in one burst, where it is a node of ours.
+        window: Option<u32>,
     },
     /// A message was dropped, and why; for metrics.
     Dropped(&'static str),
@@ -84,13 +84,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// A peer whose channel has just opened.
+    /// A peer whose channel has just opened. It is told that we can take a burst of `window` bytes.
     #[must_use]
-    pub fn new(now: Instant, limits: Limits) -> Self {
+    pub fn new(now: Instant, limits: Limits, window: u32) -> Self {
         let sender = Sender::new(limits.tasks, limits.active);
         let allowance = Allowance::new(now, limits.burst, limits.rate);
         // Existing nodes ping at this point, and so do we; they ignore the second.
-        let hello = Message::Hello { version: VERSION, node: true };
+        let hello = Message::Hello { version: VERSION, window: Some(window) };
         let outputs = [Message::Ping, hello].map(Output::Say).into();
         Self { limits, sender, version: None, questions: VecDeque::new(), looking: 0, outputs, allowance }
     }
@@ -133,9 +133,9 @@ impl Session {
                 self.sender.clear();
                 self.questions.clear();
             }
-            Message::Hello { version, node } => {
+            Message::Hello { version, window } => {
                 self.version = Some(version);
-                self.outputs.push_back(Output::Hello { node });
+                self.outputs.push_back(Output::Hello { window });
             }
             Message::Error(key, code) => self.outputs.push_back(Output::Refused(key, code)),
         }

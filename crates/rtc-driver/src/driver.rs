@@ -48,6 +48,7 @@ pub(crate) enum Request {
 pub struct Driver {
     commands: mpsc::UnboundedSender<Command>,
     addresses: Vec<SocketAddr>,
+    receive_buffer: usize,
 }
 
 impl Driver {
@@ -66,18 +67,25 @@ impl Driver {
             sockets.push(Arc::new(Socket::bind(address, config.socket_buffer)?));
         }
         let announced: Vec<_> = sockets.iter().map(|socket| announced(socket.local, &config.public_ips)).collect();
+        let receive_buffer = sockets.iter().map(|socket| socket.receive_buffer).min().unwrap_or_default();
         let addresses = announced.iter().flatten().copied().collect();
         let config = Arc::new(config);
         let endpoint = Endpoint::new(Instant::now(), Arc::clone(&config), announced)?;
         let (commands, inbox) = mpsc::unbounded_channel();
         tokio::spawn(task::Task::new(config, endpoint, sockets, inbox, commands.downgrade()).run());
-        Ok(Self { commands, addresses })
+        Ok(Self { commands, addresses, receive_buffer })
     }
 
     /// The announced addresses.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Bytes that the host gave each socket to hold what arrives. On Linux a datagram of 1,200 bytes takes 2,304 of them.
+    #[must_use]
+    pub fn receive_buffer(&self) -> usize {
+        self.receive_buffer
     }
 
     async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {

@@ -26,6 +26,8 @@ pub(crate) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     pub(crate) local: SocketAddr,
+    /// Bytes that the host's receive buffer has, its own bookkeeping among them.
+    pub(crate) receive_buffer: usize,
 }
 
 /// The sockets by the numbers that the endpoint knows them by.
@@ -53,12 +55,13 @@ impl Socket {
         // The host may cap the sizes; a smaller buffer is no reason not to serve.
         let _ = raw.set_recv_buffer_size(buffer);
         let _ = raw.set_send_buffer_size(buffer);
+        let receive_buffer = raw.recv_buffer_size()?;
         raw.set_nonblocking(true)?;
         raw.bind(&address.into())?;
         let socket = StdSocket::from(raw);
         let state = UdpSocketState::new((&socket).into())?;
         let local = socket.local_addr()?;
-        Ok(Self { io: UdpSocket::from_std(socket)?, state, local })
+        Ok(Self { io: UdpSocket::from_std(socket)?, state, local, receive_buffer })
     }
 
     /// Waits until the socket may take more.

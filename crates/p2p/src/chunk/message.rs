@@ -65,8 +65,8 @@ pub enum Message {
     Hello {
         /// What the sender speaks.
         version: u64,
-        /// Whether it is a node: one with large socket buffers, that need no pacing.
-        node: bool,
+        /// Bytes that it can take in one burst. Nodes tell it; who does not is treated as a browser.
+        window: Option<u32>,
     },
     /// It does not come.
     Error(Key, Code),
@@ -113,7 +113,10 @@ impl Message {
             },
             "hello" => Self::Hello {
                 version: data.get("v").and_then(Value::as_u64).filter(|version| *version > 0)?,
-                node: data.get("node").and_then(Value::as_bool).unwrap_or_default(),
+                window: data
+                    .get("window")
+                    .and_then(Value::as_u64)
+                    .map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
             },
             "error" => {
                 let code = data.get("code").and_then(Value::as_str).unwrap_or_default();
@@ -143,9 +146,9 @@ impl Message {
             Self::Resolve(key) => about("resolve", key),
             Self::Quit(key) => about("quit", key),
             Self::QuitAll => about("quit", &Key::new("", 0)),
-            Self::Hello { version, node: false } => json!({"event": "hello", "data": {"v": version}}).to_string(),
-            Self::Hello { version, node } => {
-                json!({"event": "hello", "data": {"v": version, "node": node}}).to_string()
+            Self::Hello { version, window: None } => json!({"event": "hello", "data": {"v": version}}).to_string(),
+            Self::Hello { version, window: Some(bytes) } => {
+                json!({"event": "hello", "data": {"v": version, "window": bytes}}).to_string()
             }
             Self::Error(Key { id, index }, code) => {
                 json!({"event": "error", "data": {"id": id, "index": index, "code": code.name()}}).to_string()

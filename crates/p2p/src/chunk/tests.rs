@@ -134,7 +134,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         any_key().prop_map(Message::Found),
         any_key().prop_map(Message::Resolve),
         any_key().prop_map(Message::Quit),
-        any::<bool>().prop_map(|node| Message::Hello { version: 1, node }),
+        any::<Option<u32>>().prop_map(|window| Message::Hello { version: 1, window }),
         (any_key(), codes).prop_map(|(key, code)| Message::Error(key, code)),
         (any_key(), proptest::collection::vec(0..2000_usize, 0..50))
             .prop_map(|(key, chunks)| Message::Resend(key, chunks)),

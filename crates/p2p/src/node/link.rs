@@ -174,7 +174,7 @@ impl Runner {
             live.kind
         };
         let config = &self.shared.config;
-        let session = Session::new(Instant::now(), config.session.clone());
+        let session = Session::new(Instant::now(), config.session.clone(), self.shared.window);
         let pacer = Pacer::new(config.pacing.clone(), kind);
         self.channel = Some(Channel { id, session, pacer, slot: None });
         self.link.open.store(true, Ordering::Relaxed);
@@ -279,7 +279,7 @@ impl Runner {
                     tracing::debug!(peer = self.link.uid, %key, code = code.name(), "a segment cannot be sent");
                     metrics::counter!("sluicegate_p2p_failed_segments_total", "code" => code.name()).increment(1);
                 }
-                Output::Hello { node } => self.hello(node),
+                Output::Hello { window } => self.hello(window),
                 Output::Dropped(why) => {
                     metrics::counter!("sluicegate_p2p_dropped_messages_total", "why" => why).increment(1);
                 }
@@ -288,11 +288,12 @@ impl Runner {
         Some(())
     }
 
-    fn hello(&mut self, node: bool) {
+    fn hello(&mut self, window: Option<u32>) {
         self.link.ours.store(true, Ordering::Relaxed);
-        if let Some(channel) = self.channel.as_mut().filter(|_| node) {
-            channel.pacer.set_kind(Kind::Node);
-            lock(&self.link.live).kind = Kind::Node;
+        if let (Some(channel), Some(window)) = (&mut self.channel, window) {
+            let kind = Kind::Node { window };
+            channel.pacer.set_kind(kind);
+            lock(&self.link.live).kind = kind;
         }
     }
 

@@ -127,6 +127,8 @@ pub(super) type Listener = mpsc::Sender<(String, Progress)>;
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) segments: Arc<dyn Segments>,
+    /// Bytes that we can take in one burst.
+    pub(super) window: u32,
     pub(super) share: Mutex<Share>,
     pub(super) links: Mutex<HashMap<String, Arc<Link>>>,
     pub(super) listeners: Mutex<Vec<(Key, u64, Listener)>>,
@@ -145,10 +147,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(config: Config, segments: Arc<dyn Segments>) -> Self {
+    pub(super) fn new(config: Config, segments: Arc<dyn Segments>, window: u32) -> Self {
         let share = Mutex::new(Share::new(config.upload));
         let (links, listeners) = (Mutex::default(), Mutex::default());
-        Self { config, segments, share, links, listeners, fetches: AtomicU64::new(0) }
+        Self { config, segments, window, share, links, listeners, fetches: AtomicU64::new(0) }
     }
 
     pub(super) fn peers(&self) -> Vec<PeerInfo> {

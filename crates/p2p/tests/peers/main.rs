@@ -1,0 +1,8 @@
+//! The node with other peers: existing ones by script, and its own kind, through our signalling server.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+mod existing;
+mod flood;
+mod ours;
+mod stage;
+mod swarm;
