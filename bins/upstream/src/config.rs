@@ -10,6 +10,7 @@ use sluicegate_sites::upstream::m7s;
 
 use self::limits::Limits;
 use crate::cli::Server;
+use crate::wcs::Wcs;
 use crate::webrtc::WebRtc;
 
 const DEFAULT_PORT: u16 = 8440;
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) m7s: M7s,
     /// WebRTC in and out.
     pub(crate) webrtc: WebRtc,
+    /// Compatibility with Flashphoner WCS.
+    pub(crate) wcs: Wcs,
 }
 
 /// How sites of the m7s plugin are treated.
@@ -96,6 +99,7 @@ impl Default for Config {
             limits: Limits::default(),
             m7s: M7s::default(),
             webrtc: WebRtc::default(),
+            wcs: Wcs::default(),
         }
     }
 }
@@ -138,7 +142,10 @@ impl Config {
         let access = self.access.resolve(faults);
         self.limits.validate(faults);
         self.webrtc.validate(faults);
-        if self.listen.ip().is_loopback() || self.open || !faults.is_empty() {
+        self.wcs.validate(self.tls.is_some(), faults);
+        let listens = [&self.listen].into_iter().chain(self.wcs.addresses());
+        let Some(public) = listens.into_iter().find(|address| !address.ip().is_loopback()) else { return };
+        if self.open || !faults.is_empty() {
             return;
         }
         let missing: Vec<_> = [("api", &access.api), ("publish", &access.publish), ("proxy", &access.proxy)]
@@ -148,9 +155,8 @@ impl Config {
             .collect();
         if !missing.is_empty() {
             faults.push(format!(
-                "listen = {} is a public address, and {} is not set; set it in the configuration file, \
+                "listen = {public} is a public address, and {} is not set; set it in the configuration file, \
                  or say --open to let anybody in",
-                self.listen,
                 missing.join(", ")
             ));
         }

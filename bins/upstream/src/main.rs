@@ -6,6 +6,7 @@ mod import;
 mod port;
 mod run;
 mod site_command;
+mod wcs;
 mod webrtc;
 
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn};
 use sluicegate_api::{Access, Rule, State, install_metrics};
 use sluicegate_http_proxy::ingress;
 use sluicegate_hub::Hub;
+use sluicegate_hub::relay::Relays;
 use sluicegate_launch::{Failure, Signal, Signals};
 use sluicegate_net::link::Directory;
 use sluicegate_net::listener::{self, Listener};
@@ -26,7 +27,7 @@ use crate::config::{self, Config};
 use crate::port::Port;
 
 /// How long requests in flight and viewers may go on after SIGTERM.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs the public host until a signal ends it.
 pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) -> Result<(), Failure> {
@@ -44,6 +45,9 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     if let Some(tls) = tls.clone() {
         tokio::spawn(tls_watch(tls, shutdown.clone()));
     }
+    if let Some(service) = &host.wcs {
+        config.wcs.listen(&host.checked(service.port_router()), tls.as_ref(), &shutdown).await?;
+    }
     let serving = tokio::spawn(listener.serve(host.router(), shutdown.clone()));
     while signals.next().await == Signal::Reload {
         host.reload(&config, flags, tls.as_ref());
@@ -52,6 +56,7 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     shutdown.begin();
     host.sites.drain();
     host.streams.shut_down();
+    host.state.relays.shut_down();
     host.webrtc.iter().for_each(Engine::shut_down);
     serving.await.map_err(|error| Failure::work("serving", error))?;
     tracing::info!("ended");
@@ -77,6 +82,7 @@ struct Host {
     sites: Sites,
     streams: Service,
     webrtc: Option<Engine>,
+    wcs: Option<sluicegate_wcs::Service>,
     tokens: Arc<Tokens>,
     state: State,
     access: Arc<ArcSwap<Access>>,
@@ -100,30 +106,37 @@ impl Host {
         let streams = streams.map_err(|error| Failure::work("setting up streams", error))?;
         let access = config.access();
         let webrtc = config.webrtc.start(config.listen.port(), &hub, access.publish != Rule::Open)?;
-        let state = State { hub, sites: directory, metrics: Some(metrics), shutdown: shutdown.clone() };
         let access = Arc::new(ArcSwap::from_pointee(access));
-        Ok(Self { sites, streams, webrtc, tokens, state, access, proxy: limits.proxy() })
+        let relays = Relays::new();
+        let wcs = config.wcs.start(&hub, webrtc.as_ref(), &relays, &access, shutdown)?;
+        let state = State { hub, relays, sites: directory, metrics: Some(metrics), shutdown: shutdown.clone() };
+        Ok(Self { sites, streams, webrtc, wcs, tokens, state, access, proxy: limits.proxy() })
+    }
+
+    /// Routes behind the access rules.
+    fn checked(&self, router: Router) -> Router {
+        let access = Arc::clone(&self.access);
+        router.layer(from_fn(move |request: Request, next: Next| {
+            let access = Access::clone(&access.load());
+            access.check(request, next)
+        }))
     }
 
     fn router(&self) -> Router {
-        let access = Arc::clone(&self.access);
-        let check = from_fn(move |request: Request, next: Next| {
-            let access = Access::clone(&access.load());
-            access.check(request, next)
-        });
         let proxy = ingress::router(Arc::clone(&self.state.sites), self.proxy.clone());
         let m7s = sluicegate_m7s::Upstream {
             hub: self.state.hub.clone(),
             sites: Arc::clone(&self.state.sites),
             proxy: proxy.clone(),
         };
-        sluicegate_api::router(self.state.clone())
+        let routes = sluicegate_api::router(self.state.clone())
             .merge(self.streams.router())
             .merge(self.sites.router())
             .merge(proxy)
             .merge(sluicegate_m7s::router(m7s))
             .merge(self.webrtc.as_ref().map_or_else(Router::new, Engine::router))
-            .layer(check)
+            .merge(self.wcs.as_ref().map_or_else(Router::new, sluicegate_wcs::Service::router));
+        self.checked(routes)
     }
 
     /// Applies what can be applied while it runs, and says what cannot.
@@ -146,6 +159,7 @@ impl Host {
             ("limits", running.limits != fresh.limits),
             ("m7s", running.m7s != fresh.m7s),
             ("webrtc", running.webrtc != fresh.webrtc),
+            ("wcs", running.wcs != fresh.wcs),
         ];
         for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
             tracing::warn!(key, "this change needs a restart");

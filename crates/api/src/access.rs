@@ -45,7 +45,7 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 /// The rules of all areas. Links and pushes of sites have credentials of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
-    /// `/api`, `/metrics` and `/erwscascade/api`.
+    /// `/api`, `/metrics`, `/rest-api` and `/erwscascade/api`.
     pub api: Rule,
     /// Watching under `/live`, `/play` and `/whep`.
     pub play: Rule,
@@ -66,7 +66,7 @@ impl Access {
             return &Rule::Open;
         }
         let under = |area: &str| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if under("/api") || under("/metrics") || under("/erwscascade/api") {
+        if under("/api") || under("/metrics") || under("/rest-api") || under("/erwscascade/api") {
             &self.api
         } else if under("/proxy") || under("/erwscascade/httpproxy") {
             &self.proxy
@@ -77,6 +77,18 @@ impl Access {
         } else {
             &Rule::Open
         }
+    }
+
+    /// Whether the sender of a request may publish; for paths whose messages tell what is wanted.
+    #[must_use]
+    pub fn may_publish(&self, request: &Request) -> bool {
+        self.publish.admits(request)
+    }
+
+    /// Whether the sender of a request may watch.
+    #[must_use]
+    pub fn may_play(&self, request: &Request) -> bool {
+        self.play.admits(request)
     }
 
     /// Lets a request on to `next` if its area's rule admits it. For `axum::middleware::from_fn`.

@@ -8,6 +8,7 @@ mod access;
 mod documents;
 mod operations;
 mod page;
+mod relays;
 mod sites;
 mod streams;
 
@@ -23,6 +24,7 @@ use axum::routing::get;
 use http::StatusCode;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sluicegate_hub::Hub;
+use sluicegate_hub::relay::Relays;
 use sluicegate_net::link::Directory;
 use sluicegate_net::problem::Problem;
 use sluicegate_net::shutdown::Shutdown;
@@ -33,6 +35,8 @@ use utoipa::OpenApi;
 pub struct State {
     /// The live streams.
     pub hub: Hub,
+    /// The streams that are copied to other servers, and from them.
+    pub relays: Relays,
     /// The connected sites.
     pub sites: Arc<Directory>,
     /// The counters; without them `/metrics` is 404.
@@ -52,6 +56,8 @@ pub fn router(state: State) -> Router {
     let api = Router::new()
         .route("/api/v1/sites", get(sites::list))
         .route("/api/v1/sites/{id}", get(sites::one))
+        .route("/api/v1/relays", get(relays::list).post(relays::begin))
+        .route("/api/v1/relays/{id}", get(relays::one).delete(relays::end))
         .route("/api/v1/streams", get(streams::list))
         .route("/api/v1/streams/{*name}", get(streams::one).delete(streams::cut))
         .route("/api/openapi.json", get(openapi));
@@ -70,7 +76,17 @@ pub fn router(state: State) -> Router {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Sluicegate", description = "Sites behind NAT: their services and live streams."),
-    paths(sites::list, sites::one, streams::list, streams::one, streams::cut)
+    paths(
+        relays::list,
+        relays::begin,
+        relays::one,
+        relays::end,
+        sites::list,
+        sites::one,
+        streams::list,
+        streams::one,
+        streams::cut
+    )
 )]
 struct Document;
 

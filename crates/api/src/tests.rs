@@ -3,14 +3,14 @@
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use sluicegate_hub::{Config, Hub, Owner, Publish, StreamName};
+use sluicegate_hub::{Config, Hub, Owner, Publish, StreamName, relay};
 use tower::ServiceExt;
 
 use super::*;
 
 fn state() -> State {
     let hub = Hub::new(Config::default()).unwrap();
-    State { hub, sites: Arc::default(), metrics: None, shutdown: Shutdown::new() }
+    State { hub, relays: Relays::new(), sites: Arc::default(), metrics: None, shutdown: Shutdown::new() }
 }
 
 async fn ask(state: &State, method: Method, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
@@ -70,7 +70,7 @@ async fn every_path_of_the_document_is_served() {
     let (_, text) = get(&state, "/api/openapi.json").await;
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 4);
+    assert_eq!(paths.len(), 6);
     for path in paths.keys() {
         let (_, body) = get(&state, &path.replace("{id}", "x").replace("{name}", "x")).await;
         assert!(!body.contains("there is nothing at"), "{path}: {body}");
@@ -127,4 +127,67 @@ async fn each_area_has_its_rule() {
     assert_eq!(status(Method::GET, "/live/a.flv", "wrong").await, StatusCode::OK);
     assert_eq!(status(Method::GET, "/api/v1/sites?token=secret", "").await, StatusCode::UNAUTHORIZED);
     assert_eq!(status(Method::GET, "/healthz", "").await, StatusCode::OK);
+}
+
+/// Pushes until it is stopped.
+struct Endless;
+
+impl relay::Target for Endless {
+    fn push(&self, _: StreamName, _: String, progress: relay::Progress) -> relay::Transfer {
+        Box::pin(async move {
+            progress.publishing();
+            progress.stopped().cancelled().await;
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn relays_are_begun_listed_and_ended() {
+    let state = state();
+    let target: Arc<dyn relay::Target> = Arc::new(Endless);
+    state.relays.register(&["ws"], &target);
+    let post = async |body: &str, headers: &[(&str, &str)]| {
+        let request = Request::builder().method(Method::POST).uri("/api/v1/relays");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        router(state.clone()).oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap()
+    };
+    let push = r#"{"direction":"push","stream":"a/b","target":"ws://h/x","remote":"c","retry":2}"#;
+    let response = post(push, &[]).await;
+    assert_eq!(
+        (response.status(), &response.headers()["location"]),
+        (StatusCode::CREATED, &"/api/v1/relays/1".parse().unwrap())
+    );
+    let begun =
+        state.relays.watch(1).unwrap().wait_for(|standing| standing.state == relay::State::Publishing).await.is_ok();
+    let (_, list) = get(&state, "/api/v1/relays").await;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert!(begun && list.as_array().unwrap().len() == 1, "{list}");
+    for (key, value) in [("direction", "push"), ("protocol", "ws"), ("remote", "c"), ("state", "PUBLISHING")] {
+        assert_eq!(list[0][key], value, "{key}");
+    }
+    assert_eq!((&list[0]["retry"], &list[0]["attempts"]), (&2.into(), &1.into()));
+    assert_eq!(post(push, &[]).await.status(), StatusCode::CONFLICT);
+    let foreign = [("host", "here"), ("origin", "https://evil.example")];
+    assert_eq!(post(push, &foreign).await.status(), StatusCode::FORBIDDEN);
+    for wrong in [
+        "",
+        "{}",
+        r#"{"direction":"pull","stream":"a","target":"ws://h/x"}"#,
+        r#"{"direction":"push","stream":"a","target":"rtmp://h/x"}"#,
+        r#"{"direction":"push","stream":"a b","target":"ws://h/x"}"#,
+        r#"{"direction":"push","stream":"a","target":"ws://h/x","retry":-2}"#,
+        r#"{"direction":"push","stream":"a","target":"ws://h/x","colour":"red"}"#,
+    ] {
+        assert_eq!(post(wrong, &[]).await.status(), StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    let path = "/api/v1/relays/1";
+    assert_eq!(get(&state, path).await.0, StatusCode::OK);
+    assert_eq!(ask(&state, Method::DELETE, path, &foreign).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(ask(&state, Method::DELETE, path, &[]).await.status(), StatusCode::NO_CONTENT);
+    state.relays.watch(1).unwrap().wait_for(|standing| standing.state.is_ended()).await.unwrap();
+    assert!(get(&state, path).await.1.contains("STOPPED"));
+    assert_eq!(ask(&state, Method::DELETE, path, &[]).await.status(), StatusCode::NO_CONTENT, "off the list");
+    assert_eq!(ask(&state, Method::DELETE, path, &[]).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(get(&state, "/api/v1/relays/x").await.0, StatusCode::NOT_FOUND);
 }

@@ -26,6 +26,8 @@ pub const FAILED_BY_RTP: &str = "Failed by RTP activity";
 pub const FAILED: &str = "Failed by error";
 /// The two ends share no codec that the stream has.
 pub const NO_COMMON_CODECS: &str = "No common codecs";
+/// The stream would have to be made anew for this player, for instance since it has B-frames.
+pub const TRANSCODING: &str = "Transcoding required, but disabled";
 /// A request without the identification of its stream.
 pub const NO_SESSION_ID: &str = "MediaSessionId is null";
 /// The identification is another stream's.
