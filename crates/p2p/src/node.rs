@@ -6,6 +6,7 @@
 
 mod client;
 mod fetches;
+mod library;
 mod link;
 mod state;
 mod swarm;
@@ -38,6 +39,9 @@ const SIGNALLING: usize = 4_096;
 pub trait Segments: Send + Sync + 'static {
     /// Bytes of a segment; none where there is no such segment, or nobody knows.
     fn length(&self, key: Key) -> BoxFuture<'static, Option<u64>>;
+
+    /// Whether the segment is at hand and need not be got from elsewhere.
+    fn cached(&self, key: &Key) -> bool;
 
     /// The segment.
     fn segment(&self, key: Key) -> BoxFuture<'static, Result<Bytes, Code>>;
@@ -160,10 +164,10 @@ impl Node {
         &self.addresses
     }
 
-    /// Gets a segment from whichever peer has it, within a minute. The bytes are the peers' word: nothing here can tell
-    /// whether they are right. `None` where nobody has it or nobody sent all of it.
-    pub async fn fetch(&self, key: Key) -> Option<Bytes> {
-        fetches::fetch(&self.shared, key).await
+    /// Gets a segment from whichever peer has it at hand, within a minute; `None` where nobody says within `found` that it
+    /// has it, or nobody sends all of it. The bytes are the peers' word: nothing here can tell whether they are right.
+    pub async fn fetch(&self, key: Key, found: Duration) -> Option<Bytes> {
+        fetches::fetch(&self.shared, key, found).await
     }
 }
 

@@ -49,8 +49,13 @@ impl Default for Limits {
 pub enum Output {
     /// Send this.
     Say(Message),
-    /// See whether the segment exists; the answer goes to [`Session::handle_looked`].
-    Look(Key),
+    /// See whether the segment exists, or only whether it is at hand; the answer goes to [`Session::handle_looked`].
+    Look {
+        /// The segment.
+        key: Key,
+        /// Whether only segments count that need not be got from elsewhere.
+        cached: bool,
+    },
     /// Get the segment; the answer goes to [`Session::handle_loaded`].
     Load(Key),
     /// The peer has a segment that we have asked for.
@@ -77,7 +82,7 @@ pub struct Session {
     sender: Sender,
     /// What the peer speaks beyond the old protocol.
     version: Option<u64>,
-    questions: VecDeque<Key>,
+    questions: VecDeque<(Key, bool)>,
     looking: usize,
     outputs: VecDeque<Output>,
     allowance: Allowance,
@@ -120,13 +125,14 @@ impl Session {
         match message {
             Message::Ping => self.outputs.push_back(Output::Say(Message::Pong)),
             Message::Pong => {}
-            Message::Query(key) => self.question(key),
+            Message::Query(key) => self.question(key, false),
+            Message::QueryCached(key) => self.question(key, true),
             Message::Found(key) => self.outputs.push_back(Output::Found(key)),
             Message::Resolve(key) => self.task(key, None),
             Message::Resend(key, chunks) => self.task(key, Some(chunks)),
             Message::Quit(key) => {
                 self.sender.quit(&key);
-                self.questions.retain(|asked| *asked != key);
+                self.questions.retain(|(asked, _)| *asked != key);
                 self.load();
             }
             Message::QuitAll => {
@@ -149,12 +155,12 @@ impl Session {
         });
     }
 
-    fn question(&mut self, key: Key) {
+    fn question(&mut self, key: Key, cached: bool) {
         if key.parts().is_none() || Header::check(&key, 1).is_err() {
             return;
         }
         if self.questions.len() < self.limits.questions {
-            self.questions.push_back(key);
+            self.questions.push_back((key, cached));
             self.look();
         } else {
             self.outputs.push_back(Output::Dropped("questions"));
@@ -163,10 +169,10 @@ impl Session {
 
     fn look(&mut self) {
         while self.looking < self.limits.lookups
-            && let Some(key) = self.questions.pop_front()
+            && let Some((key, cached)) = self.questions.pop_front()
         {
             self.looking += 1;
-            self.outputs.push_back(Output::Look(key));
+            self.outputs.push_back(Output::Look { key, cached });
         }
     }
 

@@ -53,6 +53,9 @@ pub enum Message {
     Pong,
     /// Who has it?
     Query(Key),
+    /// Who has it at hand? To existing nodes this is the question above; of our own, only those answer that need not ask
+    /// anybody else, so that nodes do not ask each other in a circle.
+    QueryCached(Key),
     /// I have.
     Found(Key),
     /// Send it.
@@ -104,6 +107,7 @@ impl Message {
         Some(match value.get("event")?.as_str()? {
             "ping" => Self::Ping,
             "pong" => Self::Pong,
+            "query" if data.get("cached") == Some(&Value::Bool(true)) => Self::QueryCached(key()),
             "query" => Self::Query(key()),
             "found" => Self::Found(key()),
             "resolve" => Self::Resolve(key()),
@@ -142,6 +146,9 @@ impl Message {
             Self::Ping => "{\"event\":\"ping\"}".to_owned(),
             Self::Pong => "{\"event\":\"pong\"}".to_owned(),
             Self::Query(key) => about("query", key),
+            Self::QueryCached(Key { id, index }) => {
+                json!({"event": "query", "data": {"id": id, "index": index, "cached": true}}).to_string()
+            }
             Self::Found(key) => about("found", key),
             Self::Resolve(key) => about("resolve", key),
             Self::Quit(key) => about("quit", key),

@@ -131,6 +131,7 @@ fn any_message() -> impl Strategy<Value = Message> {
     prop_oneof![
         Just(Message::Ping),
         any_key().prop_map(Message::Query),
+        any_key().prop_map(Message::QueryCached),
         any_key().prop_map(Message::Found),
         any_key().prop_map(Message::Resolve),
         any_key().prop_map(Message::Quit),

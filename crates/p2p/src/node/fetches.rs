@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -64,7 +64,7 @@ impl Shared {
     }
 }
 
-pub(super) async fn fetch(shared: &Arc<Shared>, key: Key) -> Option<Bytes> {
+pub(super) async fn fetch(shared: &Arc<Shared>, key: Key, found: Duration) -> Option<Bytes> {
     let (tell, mut told) = mpsc::channel(WAITING);
     let number = shared.fetches.fetch_add(1, Ordering::Relaxed);
     let open = |link: &super::state::Link| link.open.load(Ordering::Relaxed);
@@ -74,7 +74,7 @@ pub(super) async fn fetch(shared: &Arc<Shared>, key: Key) -> Option<Bytes> {
     };
     lock(&shared.listeners).push((key.clone(), number, tell));
     let mut listening = Listening { shared, key: &key, number, source: None };
-    let mut fetch = Fetch::new(Instant::now(), key.clone(), &peers);
+    let mut fetch = Fetch::new(Instant::now(), key.clone(), &peers, found);
     loop {
         while let Some(step) = fetch.poll_step() {
             match step {

@@ -259,7 +259,7 @@ impl Runner {
                     }
                     self.say(&message).await;
                 }
-                Output::Look(key) => self.look(key),
+                Output::Look { key, cached } => self.look(key, cached),
                 Output::Load(key) => self.load(key),
                 Output::Found(key) => {
                     let ours = self.link.ours.load(Ordering::Relaxed);
@@ -297,7 +297,11 @@ impl Runner {
         }
     }
 
-    fn look(&self, key: Key) {
+    fn look(&self, key: Key, cached: bool) {
+        if cached && !self.shared.segments.cached(&key) {
+            self.work.push(Box::pin(std::future::ready(Done::Looked(key, None))));
+            return;
+        }
         let length = self.shared.segments.length(key.clone());
         self.work.push(Box::pin(async move {
             let length = tokio::time::timeout(SOURCE, length).await;

@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use crate::chunk::{Assembly, Header, Key, Message};
 
-/// How long nobody may say that it has the segment.
-const FOUND: Duration = Duration::from_secs(2);
 /// How long a peer that speaks our version may send nothing before we ask for what is missing.
 const STALL: Duration = Duration::from_millis(700);
 /// How long an existing peer may send nothing before we ask another: its first chunk takes 1.1 s.
 const OLD_STALL: Duration = Duration::from_secs(3);
+/// How long it may take until its first chunk: others come before us.
+const FIRST: Duration = Duration::from_secs(2);
 /// How often the missing chunks are asked for in a row without one coming.
 const RESENDS: u32 = 3;
 /// How long a segment may take in all.
@@ -67,12 +67,12 @@ pub struct Fetch<P> {
 }
 
 impl<P: Clone + PartialEq> Fetch<P> {
-    /// Asks these peers.
+    /// Asks these peers who has the segment at hand, and waits for the first for `found`.
     #[must_use]
-    pub fn new(now: Instant, key: Key, peers: &[P]) -> Self {
-        let steps = peers.iter().map(|peer| Step::Say(peer.clone(), Message::Query(key.clone()))).collect();
+    pub fn new(now: Instant, key: Key, peers: &[P], found: Duration) -> Self {
+        let steps = peers.iter().map(|peer| Step::Say(peer.clone(), Message::QueryCached(key.clone()))).collect();
         let (finders, assembly) = (VecDeque::new(), Assembly::default());
-        let (found_by, ends_at) = (now + FOUND, now + WHOLE);
+        let (found_by, ends_at) = (now + found, now + WHOLE);
         let mut fetch = Self { key, finders, source: None, assembly, steps, found_by, ends_at, over: false };
         if peers.is_empty() {
             fetch.end(Step::Failed);
@@ -145,7 +145,7 @@ impl<P: Clone + PartialEq> Fetch<P> {
             false => Message::Resolve(self.key.clone()),
         };
         self.steps.push_back(Step::Say(peer.clone(), ask));
-        let stalled_at = now + if ours { STALL.max(FOUND) } else { OLD_STALL };
+        let stalled_at = now + if ours { FIRST } else { OLD_STALL };
         self.source = Some(Source { peer, ours, stalled_at, resends: 0 });
     }
 

@@ -8,8 +8,14 @@ use proptest::prelude::*;
 use super::{Fetch, Limits, Output, Progress, Session, Step};
 use crate::chunk::{Assembly, CHUNK_LENGTH, Code, Key, Message, unframe};
 
+const FOUND: Duration = Duration::from_millis(300);
+
 fn key(index: u64) -> Key {
     Key::new("testvideo01:134", index)
+}
+
+fn look(key: Key) -> Output {
+    Output::Look { key, cached: false }
 }
 
 fn outputs(session: &mut Session) -> Vec<Output> {
@@ -43,20 +49,22 @@ fn chunks(session: &mut Session) -> Vec<(u64, usize)> {
 #[test]
 fn found_is_said_only_of_what_exists_and_can_be_framed() {
     let (mut session, now) = session();
-    assert_eq!(says(&mut session, now, &Message::Query(key(0))), [Output::Look(key(0))]);
+    assert_eq!(says(&mut session, now, &Message::Query(key(0))), [look(key(0))]);
     session.handle_looked(key(0), Some(668_753));
     assert_eq!(outputs(&mut session), [Output::Say(Message::Found(key(0)))]);
     assert_eq!(says(&mut session, now, &Message::Query(key(99_999_999))), []);
-    assert_eq!(says(&mut session, now, &Message::Query(key(9999))), [Output::Look(key(9999))]);
+    assert_eq!(says(&mut session, now, &Message::Query(key(9999))), [look(key(9999))]);
     session.handle_looked(key(9999), None);
     assert_eq!(outputs(&mut session), []);
     // Eleven chunks need one digit more than there is room for.
     let long = Key::new("testvideo01xxxx:134", 0);
-    assert_eq!(says(&mut session, now, &Message::Query(long.clone())), [Output::Look(long.clone())]);
+    assert_eq!(says(&mut session, now, &Message::Query(long.clone())), [look(long.clone())]);
     session.handle_looked(long.clone(), Some(11 * CHUNK_LENGTH as u64));
     assert_eq!(outputs(&mut session), []);
     session.handle_looked(long.clone(), Some(10 * CHUNK_LENGTH as u64));
     assert_eq!(outputs(&mut session), [Output::Say(Message::Found(long))]);
+    let at_hand = Output::Look { key: key(3), cached: true };
+    assert_eq!(says(&mut session, now, &Message::QueryCached(key(3))), [at_hand]);
     for nothing in ["", "testvideo01", "testvideo01:134:1"] {
         assert_eq!(says(&mut session, now, &Message::Query(Key::new(nothing, 0))), []);
     }
@@ -145,7 +153,7 @@ fn a_peer_that_asks_for_much_is_bounded() {
     let later = now + Duration::from_secs(10);
     assert_eq!(says(&mut session, later, &Message::Ping), [Output::Say(Message::Pong)]);
     let asked = (0..100).flat_map(|index| says(&mut session, later, &Message::Query(key(index))));
-    let looks = asked.filter(|output| matches!(output, Output::Look(_))).count();
+    let looks = asked.filter(|output| matches!(output, Output::Look { .. })).count();
     assert_eq!(looks, Limits::default().lookups);
 }
 
@@ -154,7 +162,7 @@ fn fetch(lost: &[usize], ours: bool) -> (Option<Bytes>, Vec<Message>) {
     let segment: Bytes = (0..CHUNK_LENGTH * 4 + 9).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let (mut server, mut now) = session();
     let mut lost = lost.to_vec();
-    let mut fetch = Fetch::new(now, key(0), &["a"]);
+    let mut fetch = Fetch::new(now, key(0), &["a"], FOUND);
     let mut said = Vec::new();
     loop {
         while let Some(step) = fetch.poll_step() {
@@ -170,7 +178,7 @@ fn fetch(lost: &[usize], ours: bool) -> (Option<Bytes>, Vec<Message>) {
         let mut progress = Vec::new();
         while let Some(output) = server.poll_output() {
             match output {
-                Output::Look(key) => server.handle_looked(key, Some(segment.len() as u64)),
+                Output::Look { key, .. } => server.handle_looked(key, Some(segment.len() as u64)),
                 Output::Load(key) => server.handle_loaded(&key, Ok(segment.clone())),
                 Output::Say(Message::Found(_)) => progress.push(Progress::Found { ours }),
                 other => panic!("{other:?}"),
@@ -197,7 +205,7 @@ fn fetch(lost: &[usize], ours: bool) -> (Option<Bytes>, Vec<Message>) {
 fn a_segment_is_fetched_and_what_is_lost_is_asked_for_again() {
     let (segment, said) = fetch(&[], false);
     assert_eq!(segment.unwrap().len(), CHUNK_LENGTH * 4 + 9);
-    assert_eq!(said, [Message::Query(key(0)), Message::Resolve(key(0))]);
+    assert_eq!(said, [Message::QueryCached(key(0)), Message::Resolve(key(0))]);
     let (segment, said) = fetch(&[1, 3, 3], true);
     assert_eq!(segment.unwrap()[CHUNK_LENGTH..CHUNK_LENGTH * 2].len(), CHUNK_LENGTH);
     let again = [Message::Resend(key(0), vec![1, 3]), Message::Resend(key(0), vec![3])];
@@ -211,7 +219,7 @@ fn a_segment_is_fetched_and_what_is_lost_is_asked_for_again() {
 #[test]
 fn the_next_peer_is_asked_when_one_fails() {
     let now = Instant::now();
-    let mut fetch = Fetch::new(now, key(0), &[1, 2, 3]);
+    let mut fetch = Fetch::new(now, key(0), &[1, 2, 3], FOUND);
     let steps = |fetch: &mut Fetch<i32>| std::iter::from_fn(|| fetch.poll_step()).collect::<Vec<_>>();
     assert_eq!(steps(&mut fetch).len(), 3);
     for peer in [2, 3, 1] {
@@ -237,9 +245,9 @@ fn the_next_peer_is_asked_when_one_fails() {
     fetch.handle_progress(later, &1, chunk(1, CHUNK_LENGTH + 5));
     assert_eq!(steps(&mut fetch), [Step::Done(vec![0; CHUNK_LENGTH + 5].into())]);
     // Nobody there, and nobody who has it.
-    let mut nobody = Fetch::<i32>::new(now, key(0), &[]);
+    let mut nobody = Fetch::<i32>::new(now, key(0), &[], FOUND);
     assert_eq!(steps(&mut nobody), [Step::Failed]);
-    let mut silent = Fetch::new(now, key(0), &[1]);
+    let mut silent = Fetch::new(now, key(0), &[1], FOUND);
     let until = silent.poll_timeout();
     silent.handle_timeout(until);
     assert_eq!(steps(&mut silent)[1..], [Step::Failed]);

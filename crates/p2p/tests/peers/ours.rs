@@ -7,7 +7,7 @@ use sluicegate_p2p::chunk::Key;
 use sluicegate_p2p::node::{Node, Peers};
 use sluicegate_p2p::pacer::Kind;
 
-use crate::stage::{Shelf, Stage, bytes, connected, until, within};
+use crate::stage::{FOUND, Shelf, Stage, bytes, connected, until, within};
 
 const A: &str = "aaaaaaaa-1111-1111-1111-aaaaaaaaaaaa";
 const B: &str = "bbbbbbbb-2222-2222-2222-bbbbbbbbbbbb";
@@ -35,12 +35,12 @@ async fn a_node_fetches_from_another() {
     for (id, index, length) in segments {
         let key = Key::new(id, index);
         let start = Instant::now();
-        let got = within("a segment", node.fetch(key.clone())).await;
+        let got = within("a segment", node.fetch(key.clone(), FOUND)).await;
         assert!(got == Some(bytes(&key, length)), "{length} bytes");
         println!("{length} bytes in {:?}", start.elapsed());
     }
     let start = Instant::now();
-    assert_eq!(within("an end", node.fetch(Key::new(ID, 99))).await, None);
+    assert_eq!(within("an end", node.fetch(Key::new(ID, 99), FOUND)).await, None);
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
@@ -60,7 +60,7 @@ async fn eight_nodes_fetch_at_once_and_each_gets_its_share() {
     let start = Instant::now();
     let fetching = nodes.iter().map(|(node, _)| {
         let node = node.clone();
-        tokio::spawn(async move { (node.fetch(Key::new(ID, 0)).await, start.elapsed()) })
+        tokio::spawn(async move { (node.fetch(Key::new(ID, 0), FOUND).await, start.elapsed()) })
     });
     let mut times = Vec::new();
     for fetching in fetching.collect::<Vec<_>>() {
@@ -85,10 +85,10 @@ async fn nodes_find_each_other_again_after_the_signalling_server_was_away() {
     until("nobody", || first.peers().is_empty()).await;
     let (second, _stop) = stage.node(B, Shelf::default());
     connected(&second, 1).await;
-    assert!(within("a segment", second.fetch(Key::new(ID, 0))).await.is_some());
+    assert!(within("a segment", second.fetch(Key::new(ID, 0), FOUND)).await.is_some());
     // Without signalling the channel stays.
     stage.shutdown.begin();
-    assert!(within("a segment", second.fetch(Key::new(ID, 0))).await.is_some());
+    assert!(within("a segment", second.fetch(Key::new(ID, 0), FOUND)).await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,8 @@ use url::Url;
 
 /// No step of a test takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a node waits for somebody who has a segment.
+pub(crate) const FOUND: Duration = Duration::from_secs(1);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -66,6 +68,10 @@ impl Segments for Shelf {
         }
         let length = self.lengths.get(&key).map(|length| *length as u64);
         Box::pin(std::future::ready(length))
+    }
+
+    fn cached(&self, key: &Key) -> bool {
+        self.lengths.contains_key(key) && self.hangs.as_ref() != Some(&key.id)
     }
 
     fn segment(&self, key: Key) -> BoxFuture<'static, Result<Bytes, Code>> {

@@ -7,7 +7,7 @@ use sluicegate_p2p::chunk::Key;
 use sluicegate_p2p::node::Peers;
 
 use crate::existing::{Came, Existing, came, say, segment, send, text};
-use crate::stage::{Shelf, Stage, bytes, connected, until, within};
+use crate::stage::{FOUND, Shelf, Stage, bytes, connected, until, within};
 
 const NODE: &str = "aaaaaaaa-1111-1111-1111-aaaaaaaaaaaa";
 const PEER: &str = "huyod7ue-1yy9-1qwt-9m0e-a3hb3o3i0tfi";
@@ -129,16 +129,17 @@ async fn a_node_that_comes_later_is_called_and_fetches() {
     let key = Key::new(ID, 7);
     let fetching = tokio::spawn({
         let (node, key) = (node.clone(), key.clone());
-        async move { node.fetch(key).await }
+        async move { node.fetch(key, FOUND).await }
     });
-    assert_eq!(text(&channel).await, json!({"event": "query", "data": {"id": ID, "index": 7}}));
+    let query = json!({"event": "query", "data": {"id": ID, "index": 7, "cached": true}});
+    assert_eq!(text(&channel).await, query);
     say(&channel, "found", ID, 7).await;
     assert_eq!(text(&channel).await, json!({"event": "resolve", "data": {"id": ID, "index": 7}}));
     let whole = bytes(&key, 300_000);
     send(&channel, "testvideo01:134|7", &whole).await;
     assert!(within("the segment", fetching).await.unwrap() == Some(whole));
     // Nobody has it: the node does not wait for long.
-    assert_eq!(within("an end", node.fetch(Key::new(ID, 8))).await, None);
+    assert_eq!(within("an end", node.fetch(Key::new(ID, 8), FOUND)).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
