@@ -5,3 +5,4 @@ mod configuration;
 mod lease;
 mod m7s;
 mod original;
+mod rtmp;
