@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod chunk;
+pub mod face;
 pub mod index;
 pub mod media;
 pub mod node;

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{ByteRange, Itag, MediaError, Origin, SegmentId, Stream, VideoId, VideoInfo};
+use sha2::{Digest, Sha256};
+
+use super::{ByteRange, Document, DocumentKind, Itag, MediaError, Origin, SegmentId, Stream, VideoId, VideoInfo};
 use crate::cache::{Keep, Store};
 use crate::index::{Builder, SegmentIndex};
 
@@ -17,6 +19,8 @@ const INDEX_TIME: Duration = Duration::from_secs(3_600);
 /// Bytes of documents and of indexes that are kept, each. A document of 30 streams has some 8 KiB, an index of an hour
 /// of five-second segments 12 KiB.
 const DOCUMENTS: usize = 8 << 20;
+/// Bytes of hashes that are kept: some 3,500.
+const HASHES: usize = 1 << 20;
 /// What a document weighs besides its streams, and each of those.
 const DOCUMENT: usize = 1_024;
 
@@ -65,6 +69,8 @@ struct Inner {
     infos: Store<VideoId, Arc<VideoInfo>, MediaError>,
     indexes: Store<Version, Arc<SegmentIndex>, MediaError>,
     parts: Store<(Version, ByteRange), Bytes, MediaError>,
+    hashes: Store<(Version, ByteRange), [u8; 32], MediaError>,
+    documents: Store<(VideoId, DocumentKind), Document, MediaError>,
 }
 
 /// A stream as it is now: a file that is replaced makes another.
@@ -88,7 +94,9 @@ impl Library {
     pub fn new(origin: Arc<dyn Origin>, limits: Limits) -> Self {
         let parts = Store::new(limits.cache_bytes);
         let (infos, indexes) = (Store::new(DOCUMENTS), Store::new(DOCUMENTS));
-        Self(Arc::new(Inner { origin, neighbours: OnceLock::new(), limits, infos, indexes, parts }))
+        let (hashes, documents) = (Store::new(HASHES), Store::new(DOCUMENTS));
+        let neighbours = OnceLock::new();
+        Self(Arc::new(Inner { origin, neighbours, limits, infos, indexes, parts, hashes, documents }))
     }
 
     /// Asks other nodes before the origin from now on. Only the first call counts.
@@ -180,6 +188,61 @@ impl Library {
         let index = self.index_of(&info, stream).await?;
         let range = index.segment(id.index).ok_or(MediaError::NoSegment { count: index.count() })?;
         self.part_of(&info, stream, range, Some(id)).await
+    }
+
+    /// The SHA-256 of a whole segment.
+    ///
+    /// # Errors
+    /// As [`Library::segment`].
+    pub async fn sha256(&self, id: &SegmentId) -> Result<[u8; 32], MediaError> {
+        let info = self.info(&id.vid).await?;
+        let stream = info.stream(id.itag)?;
+        let index = self.index_of(&info, stream).await?;
+        let range = index.segment(id.index).ok_or(MediaError::NoSegment { count: index.count() })?;
+        let (library, segment) = (self.clone(), id.clone());
+        let read = move || {
+            async move {
+                let bytes = library.segment(&segment).await?;
+                // A segment of many megabytes takes longer than a task may hold its thread.
+                let hash = tokio::task::spawn_blocking(move || Sha256::digest(&bytes).into()).await;
+                hash.map_err(|_| MediaError::Answer { what: "hashing was broken off".to_owned() })
+            }
+            .boxed()
+        };
+        let limits = self.0.limits.clone();
+        let keep = move |read: &Result<[u8; 32], MediaError>| match read {
+            Ok(hash) => Keep { time: INDEX_TIME, bytes: hash.len() },
+            Err(error) => limits.failure(error),
+        };
+        self.0.hashes.get(&(Version::of(&info.id, stream), range), read, keep).await
+    }
+
+    /// Captions or a picture.
+    ///
+    /// # Errors
+    /// The origin has none, or does not give it.
+    pub async fn document(&self, vid: &VideoId, kind: &DocumentKind) -> Result<Document, MediaError> {
+        let (inner, key) = (Arc::clone(&self.0), (vid.clone(), kind.clone()));
+        let (vid, kind) = key.clone();
+        let read = move || async move { inner.origin.document(&vid, &kind).await }.boxed();
+        let (limits, fresh) = (self.0.limits.clone(), self.0.origin.fresh());
+        let keep = move |read: &Result<Document, MediaError>| match read {
+            Ok(document) => Keep { time: fresh, bytes: document.bytes.len() },
+            Err(error) => limits.failure(error),
+        };
+        self.0.documents.get(&key, read, keep).await
+    }
+
+    /// The videos of which something is known now, and of which it is known that there is nothing.
+    #[must_use]
+    pub fn known(&self) -> Vec<(VideoId, Option<Arc<VideoInfo>>)> {
+        self.0.infos.all().into_iter().map(|(vid, info)| (vid, info.ok())).collect()
+    }
+
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// A part of a stream, both ends included.

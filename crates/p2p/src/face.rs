@@ -1,0 +1,103 @@
+//! The HTTP face: videos by `/video/…`, and what the node does.
+//!
+//! `docs/protocols/videoproxy-http.md` lists the routes. Players and existing nodes read from it; it reads from a
+//! [`Library`], or passes `/video/…` on to other faces.
+
+mod answer;
+mod forward;
+mod mpd;
+mod range;
+mod status;
+mod target;
+mod video;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use futures_util::future::BoxFuture;
+use http::{Method, StatusCode, header};
+
+use crate::media::Library;
+use answer::{Answer, preflight};
+use target::Target;
+
+pub use forward::Forward;
+
+/// What the chunk node tells of itself. Both are JSON objects; the keys are those of the existing node.
+pub trait Peers: fmt::Debug + Send + Sync {
+    /// `{"ID": uid, "Peers": {uid: {…}}}`.
+    fn peers(&self) -> BoxFuture<'_, serde_json::Value>;
+
+    /// What is being sent: `{channel: {"ID", "Label", "State", "Tasks", "Buffered"}}`.
+    fn queues(&self) -> BoxFuture<'_, serde_json::Value>;
+}
+
+/// The HTTP face. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Face(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    library: Option<Library>,
+    forward: Option<Forward>,
+    peers: Option<Arc<dyn Peers>>,
+    began: SystemTime,
+}
+
+impl Face {
+    /// A face over a library; without one `/video/…` is 503 and says what to configure.
+    #[must_use]
+    pub fn new(library: Option<Library>) -> Self {
+        Self(Arc::new(Inner { library, forward: None, peers: None, began: SystemTime::now() }))
+    }
+
+    /// The same, which passes `/video/…` on to other faces. Only the hashes of segments are its own.
+    #[must_use]
+    pub fn forwarding(self, forward: Forward) -> Self {
+        self.with(|inner| inner.forward = Some(forward))
+    }
+
+    /// The same, with a chunk node to tell of; without one `/peers` is 404.
+    #[must_use]
+    pub fn telling(self, peers: Arc<dyn Peers>) -> Self {
+        self.with(|inner| inner.peers = Some(peers))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Inner)) -> Self {
+        let Inner { library, forward, peers, began } = &*self.0;
+        let (library, forward, peers) = (library.clone(), forward.clone(), peers.clone());
+        let mut inner = Inner { library, forward, peers, began: *began };
+        change(&mut inner);
+        Self(Arc::new(inner))
+    }
+
+    /// `/video/…`, `/status` and `/peers`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/video/{*path}", any(videos))
+            .route("/status", get(status::status))
+            .route("/peers", get(status::peers))
+            .with_state(self.clone())
+    }
+}
+
+/// `/video/…` in all methods.
+async fn videos(State(Face(face)): State<Face>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match parts.method {
+        Method::OPTIONS => return preflight(&parts.headers),
+        Method::GET | Method::HEAD => {}
+        _ => return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, OPTIONS")]).into_response(),
+    }
+    let target = Target::parse(parts.uri.path());
+    if let (Some(forward), false) = (&face.forward, matches!(target, Some(Target::Hash { .. }))) {
+        return forward.pass(&parts).await;
+    }
+    let Some(target) = target else { return Answer::not_found() };
+    video::answer(face.library.as_ref(), target, &parts).await
+}
