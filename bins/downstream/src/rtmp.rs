@@ -22,7 +22,7 @@ pub(crate) struct Rtmp {
     /// Where encoders publish and players play by RTMP.
     pub(crate) listen: Option<SocketAddr>,
     /// The same by RTMPS, with the certificate below.
-    tls_listen: Option<SocketAddr>,
+    listen_tls: Option<SocketAddr>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     /// What encoders must give as `?token=`; without it anybody may publish here.
@@ -49,7 +49,7 @@ impl Gate for Tokens {
 impl Rtmp {
     /// Whether encoders can publish by RTMP.
     pub(crate) const fn listens(&self) -> bool {
-        self.listen.is_some() || self.tls_listen.is_some()
+        self.listen.is_some() || self.listen_tls.is_some()
     }
 
     /// Adds what is wrong with the section.
@@ -57,8 +57,8 @@ impl Rtmp {
         if let Err(fault) = self.tokens() {
             faults.push(fault);
         }
-        if self.tls_listen.is_some() && (self.certificate.is_none() || self.key.is_none()) {
-            faults.push("rtmp.tls_listen needs rtmp.certificate and rtmp.key".to_owned());
+        if self.listen_tls.is_some() && (self.certificate.is_none() || self.key.is_none()) {
+            faults.push("rtmp.listen_tls needs rtmp.certificate and rtmp.key".to_owned());
         }
     }
 
@@ -76,7 +76,7 @@ impl Rtmp {
         let service = Service::new(hub.clone(), Config::default(), outputs.clone(), Arc::new(tokens));
         let service = service.map_err(|error| Failure::work("setting up RTMP", error))?;
         let mut ports = JoinSet::new();
-        let secure = self.tls_listen.zip(self.tls()?);
+        let secure = self.listen_tls.zip(self.tls()?);
         let plain = self.listen.map(|address| (address, None));
         for (address, tls) in plain.into_iter().chain(secure.map(|(address, tls)| (address, Some(tls)))) {
             let listener = Listener::bind(address, tls).await;

@@ -37,6 +37,9 @@ pub(crate) struct Server {
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8440]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Take encoders and players by RTMP at this address, such as 127.0.0.1:1935
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) rtmp: Option<SocketAddr>,
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,

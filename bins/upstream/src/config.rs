@@ -10,6 +10,7 @@ use sluicegate_sites::upstream::m7s;
 
 use self::limits::Limits;
 use crate::cli::Server;
+use crate::rtmp::Rtmp;
 use crate::wcs::Wcs;
 use crate::webrtc::WebRtc;
 
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) m7s: M7s,
     /// WebRTC in and out.
     pub(crate) webrtc: WebRtc,
+    /// RTMP in and out.
+    pub(crate) rtmp: Rtmp,
     /// Compatibility with Flashphoner WCS.
     pub(crate) wcs: Wcs,
 }
@@ -99,6 +102,7 @@ impl Default for Config {
             limits: Limits::default(),
             m7s: M7s::default(),
             webrtc: WebRtc::default(),
+            rtmp: Rtmp::default(),
             wcs: Wcs::default(),
         }
     }
@@ -117,6 +121,7 @@ impl Config {
     fn apply(&mut self, flags: &Server, faults: &mut Vec<String>) {
         self.listen = flags.listen.unwrap_or(self.listen);
         self.open |= flags.open;
+        self.rtmp.listen = flags.rtmp.or(self.rtmp.listen);
         self.webrtc.public_ips.extend(&flags.public_ip);
         if let Some(folder) = &flags.state_dir {
             self.state_dir.clone_from(folder);
@@ -142,6 +147,7 @@ impl Config {
         let access = self.access.resolve(faults);
         self.limits.validate(faults);
         self.webrtc.validate(faults);
+        self.rtmp.validate(self.tls.is_some(), access.publish == Rule::Open && !self.open, faults);
         self.wcs.validate(self.tls.is_some(), faults);
         let listens = [&self.listen].into_iter().chain(self.wcs.addresses());
         let Some(public) = listens.into_iter().find(|address| !address.ip().is_loopback()) else { return };

@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod import;
 mod port;
+mod rtmp;
 mod run;
 mod site_command;
 mod wcs;

@@ -39,6 +39,7 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
         listener::Config { handover_paths: Service::handover_paths(), drain: DRAIN, ..listener::Config::default() };
     let listener = Listener::bind(config.listen, tls.clone(), limits).await;
     let listener = listener.map_err(|error| Failure::work("listening", error))?;
+    let rtmp = config.rtmp.start(&config, &host.state, &host.access, tls.as_ref(), &shutdown).await?;
     announce(&listener, tls.is_some(), &config);
     let tokens = Arc::clone(&host.tokens);
     tokio::spawn(async move { tokens.watch().await });
@@ -58,6 +59,7 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     host.streams.shut_down();
     host.state.relays.shut_down();
     host.webrtc.iter().for_each(Engine::shut_down);
+    rtmp.join_all().await;
     serving.await.map_err(|error| Failure::work("serving", error))?;
     tracing::info!("ended");
     Ok(())
@@ -159,6 +161,7 @@ impl Host {
             ("limits", running.limits != fresh.limits),
             ("m7s", running.m7s != fresh.m7s),
             ("webrtc", running.webrtc != fresh.webrtc),
+            ("rtmp", running.rtmp != fresh.rtmp),
             ("wcs", running.wcs != fresh.wcs),
         ];
         for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {

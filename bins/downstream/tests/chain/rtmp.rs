@@ -38,12 +38,12 @@ impl Stage {
 
     async fn plays(&self, ffmpeg: &Path, stream: &str) {
         let url = format!("http://{}/live/{stream}.flv", self.address);
-        good(decode(ffmpeg, &url, PICTURES).await, &url);
+        good(&decode(ffmpeg, &url, PICTURES).await, &url);
     }
 }
 
-fn good(decoded: Decoded, url: &str) {
-    assert_eq!(decoded, Decoded { pictures: PICTURES.into(), complaints: String::new() }, "{url}");
+fn good(decoded: &Decoded, url: &str) {
+    assert_eq!(*decoded, Decoded { pictures: PICTURES.into(), complaints: String::new() }, "{url}");
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_page_has_a_stream_pushed_to_a_server() {
     };
     let target = |name: &str| format!("rtmp://{port}/live/{name}");
     assert_eq!(push("/rtmp/api/push", target("one")).await, (200, "ok\n".to_owned()));
-    good(decode(&ffmpeg, &target("one"), PICTURES).await, "one");
+    good(&decode(&ffmpeg, &target("one"), PICTURES).await, "one");
     assert_eq!(push("/erwscascade/api/push", target("two")).await, (200, "ok\n".to_owned()));
     let (status, text) = push("/rtmp/api/push", "rtmp://127.0.0.1:1/live/x&repush=0".to_owned()).await;
     assert!(status == 502 && text.contains("cannot connect") && !text.contains("tried again"), "{status} {text}");
@@ -124,5 +124,5 @@ async fn a_push_goes_on_when_its_server_comes_back() {
     let mut again = Program::start("downstream", &arguments);
     again.says("listening on rtmp://").await;
     let url = format!("rtmp://{port}/live/one");
-    good(decode(&ffmpeg, &url, PICTURES).await, &url);
+    good(&decode(&ffmpeg, &url, PICTURES).await, &url);
 }

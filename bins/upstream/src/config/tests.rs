@@ -31,6 +31,19 @@ fn a_public_address_needs_credentials_or_to_be_told() {
 }
 
 #[test]
+fn a_public_rtmp_port_needs_a_token_to_publish() {
+    let file = "[rtmp]\nlisten = '0.0.0.0:1935'\n";
+    let refused = loaded(file, Server::default()).unwrap_err();
+    assert!(refused.contains("0.0.0.0:1935 is a public address, and access.publish_token"), "{refused}");
+    assert!(loaded(&format!("{file}[access]\npublish_token = 'x'\n"), Server::default()).is_ok());
+    assert!(loaded(file, Server { open: true, ..Server::default() }).is_ok());
+    let flags = Server { rtmp: Some("127.0.0.1:0".parse().unwrap()), ..Server::default() };
+    assert!(loaded(file, flags).is_ok());
+    let refused = loaded("[rtmp]\nlisten_tls = '127.0.0.1:1936'\n", Server::default()).unwrap_err();
+    assert!(refused.contains("rtmp.listen_tls needs a certificate"), "{refused}");
+}
+
+#[test]
 fn every_fault_is_named() {
     let unknown = loaded("listne = '127.0.0.1:1'\n", Server::default()).unwrap_err();
     assert!(unknown.contains("listne") && unknown.contains("line 1"), "{unknown}");
