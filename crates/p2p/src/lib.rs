@@ -11,6 +11,7 @@ pub mod media;
 pub mod node;
 pub mod origin;
 pub mod pacer;
+pub mod page;
 pub mod peer;
 pub mod signal;
 
