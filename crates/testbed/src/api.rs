@@ -19,11 +19,19 @@ pub struct Answer {
 
 /// Sends a request without a body. `None` when nobody listens.
 pub async fn request(method: &str, address: &str, path: &str) -> Option<Answer> {
+    send(method, address, path, &[], b"").await
+}
+
+/// Sends a request with these headers and this body. `None` when nobody listens.
+pub async fn send(method: &str, address: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
     let exchange = async {
         let mut socket = TcpStream::connect(address).await?;
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         // HTTP/1.0 keeps the body unchunked.
-        let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n{headers}{length}\r\n");
         socket.write_all(request.as_bytes()).await?;
+        socket.write_all(body).await?;
         let mut bytes = Vec::new();
         socket.read_to_end(&mut bytes).await?;
         std::io::Result::Ok(bytes)
@@ -34,6 +42,21 @@ pub async fn request(method: &str, address: &str, path: &str) -> Option<Answer> 
     let head = String::from_utf8_lossy(head).into_owned();
     let status = head.split_whitespace().nth(1)?.parse().ok()?;
     Some(Answer { status, head, body: body.to_vec() })
+}
+
+impl Answer {
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
 }
 
 /// A document of the API; null when the server does not answer, or not with 200.
@@ -72,4 +95,10 @@ pub async fn until_site(address: &str, id: &str) -> Value {
         Some(site(address, id).await).filter(|site| has(site, "streams") || has(site, "services"))
     })
     .await
+}
+
+/// Waits until nobody has heard of a stream.
+pub async fn gone(address: &str, name: &str) {
+    let what = format!("no stream {name}");
+    until(&what, || async { stream(address, name).await.is_null().then_some(()) }).await;
 }

@@ -15,6 +15,7 @@ pub mod browser;
 pub mod media;
 pub mod peer;
 pub mod program;
+mod websdk;
 
 use std::future::Future;
 use std::time::Duration;

@@ -15,6 +15,10 @@ pub enum Peer {
     Chromium,
     /// curl.
     Curl,
+    /// The distribution's Python with GStreamer and its `webrtcbin`.
+    GStreamer,
+    /// Flashphoner's Web SDK: the folder that has its versions as packages.
+    WebSdk,
 }
 
 impl Peer {
@@ -24,6 +28,8 @@ impl Peer {
             Self::NewFfmpeg => "new ffmpeg (imageio_ffmpeg)",
             Self::Chromium => "chromium",
             Self::Curl => "curl",
+            Self::GStreamer => "gstreamer with webrtcbin and Python bindings",
+            Self::WebSdk => "Web SDK (npm)",
         }
     }
 
@@ -38,6 +44,16 @@ impl Peer {
             }
             Self::Chromium => on_path("chromium").or_else(|| on_path("chromium-browser")),
             Self::Curl => on_path("curl"),
+            Self::GStreamer => {
+                let python = PathBuf::from("/usr/bin/python3");
+                let script = "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstWebRTC', '1.0')\n\
+                    from gi.repository import Gst, GstWebRTC; Gst.init(None)\n\
+                    elements = ('webrtcbin', 'nicesrc', 'avdec_h264', 'opusdec', 'vp8enc', 'opusenc')\n\
+                    assert all(Gst.ElementFactory.find(name) for name in elements)";
+                let output = Command::new(&python).args(["-c", script]).output().ok()?;
+                output.status.success().then_some(python)
+            }
+            Self::WebSdk => crate::websdk::locate(),
         }
     }
 }

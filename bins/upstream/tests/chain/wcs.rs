@@ -1,0 +1,202 @@
+//! Flashphoner's Web SDK, unmodified, in Chromium: its camera goes to one upstream, a REST call relays it to another, and
+//! a page plays it there.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sluicegate_testbed::browser::Browser;
+use sluicegate_testbed::peer::{Peer, find};
+use sluicegate_testbed::{api, until};
+
+use crate::stage::{STREAM, Site, Upstream};
+
+/// What a page made with the SDK does, and a look at its connections.
+const PAGE: &str = "
+    globalThis.open = (url) => new Promise((done, failed) => {
+        Flashphoner.createSession({urlServer: url})
+            .on('ESTABLISHED', (session) => { globalThis.session = session; done(true); })
+            .on('FAILED', () => failed('session failed')).on('DISCONNECTED', () => failed('disconnected'));
+    });
+    globalThis.stream = (name, verb, up) => new Promise((done) => {
+        const display = document.createElement('div');
+        document.body.append(display);
+        globalThis.told = [];
+        const stream = session.createStream({name, display, cacheLocalResources: true});
+        for (const status of ['PUBLISHING', 'PLAYING', 'UNPUBLISHED', 'STOPPED', 'FAILED']) {
+            stream.on(status, (stream) => {
+                told.push([status, stream.getInfo()].filter((text) => text).join(': '));
+                if (status === up || status === 'FAILED') done(told.at(-1));
+            });
+        }
+        stream.on('STREAM_EVENT', (event) => told.push(`${event.type} ${JSON.stringify(event.payload)}`));
+        globalThis[verb + 'ed'] = stream;
+        stream[verb]();
+    });
+    globalThis.inbound = async (kind) => {
+        const all = await Promise.all(connections.map((connection) => connection.getStats()));
+        const found = all.flatMap((stats) => [...stats.values()]);
+        return found.findLast((entry) => entry.type === 'inbound-rtp' && entry.kind === kind) ?? {};
+    };
+    globalThis.frames = () => [...document.querySelectorAll('video')]
+        .reduce((sum, video) => sum + video.getVideoPlaybackQuality().totalVideoFrames, 0);
+    Flashphoner.init({});
+    Flashphoner.getMediaProviders()[0]";
+
+/// The page keeps its connections where a test sees them; the SDK is as it came.
+const CONNECTIONS: &str = "
+    globalThis.connections = [];
+    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(...options) { super(...options); connections.push(this); }
+    };
+    true";
+
+/// A node with ports of its own for WCS.
+struct Node {
+    upstream: Upstream,
+    /// Where pages, servers and tools come.
+    port: String,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let config = state.path().join("upstream.toml");
+        std::fs::write(&config, "[wcs]\nlisten = [\"127.0.0.1:0\"]\n").unwrap();
+        let config = config.display().to_string();
+        let mut upstream = Upstream::start_at("127.0.0.1:0", state, &["--config", &config]).await;
+        let port = upstream.program.says("WCS at ws://").await;
+        Self { upstream, port: port.trim().to_owned() }
+    }
+
+    fn uri(&self) -> String {
+        format!("ws://{}", self.port)
+    }
+
+    async fn post(&self, method: &str, body: &Value) -> (u16, String) {
+        let path = format!("/rest-api/{method}");
+        let headers = [("Content-Type", "application/json;charset=UTF-8")];
+        let answer = api::send("POST", &self.port, &path, &headers, body.to_string().as_bytes()).await.unwrap();
+        (answer.status, answer.text())
+    }
+
+    /// Whether a tool finds the stream.
+    async fn has(&self, name: &str) -> bool {
+        self.post("stream/find", &json!({ "name": name, "published": true })).await.0 == 200
+    }
+}
+
+/// A page with the SDK of a version, and a session.
+async fn page(chromium: &Path, sdk: &Path, node: &Node, uri: &str) -> Browser {
+    let mut browser = Browser::open(chromium, &node.upstream.url("http", "/healthz")).await;
+    browser.until("location.pathname === '/healthz' && document.readyState === 'complete'").await;
+    assert_eq!(browser.value(CONNECTIONS).await, true);
+    let source = std::fs::read_to_string(sdk.join("flashphoner-webrtc-only.js")).unwrap();
+    browser.value(&format!("{source}\n;true")).await;
+    assert_eq!(browser.value(PAGE).await, "WebRTC");
+    assert_eq!(browser.value(&format!("open('{uri}').catch((why) => why)")).await, true);
+    browser
+}
+
+async fn publish(page: &mut Browser, name: &str) -> Value {
+    page.value(&format!("stream('{name}', 'publish', 'PUBLISHING')")).await
+}
+
+async fn play(page: &mut Browser, name: &str) -> Value {
+    page.value(&format!("stream('{name}', 'play', 'PLAYING')")).await
+}
+
+/// Waits until 25 more pictures than now are decoded and shown.
+async fn pictures_advance(page: &mut Browser) {
+    let decoded = "inbound('video').then(({framesDecoded}) => framesDecoded ?? 0)";
+    let (before, shown) = (page.until(decoded).await.as_u64().unwrap(), page.until("frames()").await.as_u64().unwrap());
+    page.until(&format!("{decoded}.then((now) => now >= {before} + 25)")).await;
+    page.until(&format!("frames() >= {shown} + 10")).await;
+}
+
+fn versions() -> Option<(PathBuf, [PathBuf; 2])> {
+    let (chromium, packages) = (find(Peer::Chromium)?, find(Peer::WebSdk)?);
+    Some((chromium, ["@flashphoner/websdk", "websdk-2.0.180"].map(|version| packages.join(version))))
+}
+
+fn relay(node: &Node, local: &str, remote: &str) -> Value {
+    json!({ "uri": node.uri(), "localStreamName": local, "remoteStreamName": remote })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_is_pushed_from_node_to_node() {
+    let Some((chromium, [newest, _])) = versions() else { return };
+    let (one, two) = (Node::start().await, Node::start().await);
+    let mut camera = page(&chromium, &newest, &one, &one.uri()).await;
+    assert_eq!(publish(&mut camera, "testStream").await, "PUBLISHING");
+    assert_eq!(one.post("pull/push", &relay(&two, "testStream", "copy")).await, (200, String::new()));
+    let (status, listed) = one.post("pull/find_all", &json!({})).await;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((status, &listed[0]["status"]), (200, &json!("PUBLISHING")), "{listed}");
+    assert!(two.has("copy").await, "it is there when the answer is");
+
+    let mut viewer = page(&chromium, &newest, &two, &two.uri()).await;
+    assert_eq!(play(&mut viewer, "copy").await, "PLAYING");
+    pictures_advance(&mut viewer).await;
+    assert_eq!(viewer.value("[...document.querySelectorAll('video')].at(-1).videoWidth").await, 320);
+    // The fake microphone beeps once a second.
+    viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+    // A stream of a page is a stream as any other.
+    assert_eq!(api::stream(&two.upstream.address, "copy").await["publisher"], "wcs");
+
+    camera.value("published.stop()").await;
+    camera.until("told.at(-1) === 'UNPUBLISHED'").await;
+    viewer.until("told.at(-1).startsWith('STOPPED')").await;
+    assert_eq!(viewer.value("told.at(-1)").await, "STOPPED: Stopped by publisher stop");
+    until("the relay's end", || async { (one.post("pull/find_all", &json!({})).await.0 == 404).then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_is_pulled_by_another_node() {
+    let Some((chromium, [_, older])) = versions() else { return };
+    let (one, two) = (Node::start().await, Node::start().await);
+    // By the main port and its one path.
+    let uri = one.upstream.url("ws", "/websocket");
+    let mut camera = page(&chromium, &older, &one, &uri).await;
+    assert_eq!(publish(&mut camera, "testStream").await, "PUBLISHING");
+    let pull = json!({ "uri": uri, "localStreamName": "here", "remoteStreamName": "testStream" });
+    assert_eq!(two.post("pull/pull", &pull).await, (200, String::new()));
+    let mut viewer = page(&chromium, &older, &two, &two.uri()).await;
+    assert_eq!(play(&mut viewer, "here").await, "PLAYING");
+    pictures_advance(&mut viewer).await;
+    viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+    assert_eq!(two.post("pull/terminate", &pull).await, (200, String::new()));
+    viewer.until("told.at(-1).startsWith('STOPPED')").await;
+    assert!(!two.has("here").await && one.has("testStream").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_hear_why_something_cannot_be() {
+    let Some((chromium, [newest, _])) = versions() else { return };
+    let node = Node::start().await;
+    let mut camera = page(&chromium, &newest, &node, &node.uri()).await;
+    assert_eq!(play(&mut camera, "nobody").await, "FAILED: Stream not found");
+    assert_eq!(publish(&mut camera, "door").await, "PUBLISHING");
+    let mut second = page(&chromium, &newest, &node, &node.uri()).await;
+    assert_eq!(publish(&mut second, "door").await, "FAILED: Stream name is already in use");
+    assert_eq!(play(&mut second, "door").await, "PLAYING");
+    camera.value("published.sendData({count: 23}), true").await;
+    second.until(r#"told.includes('data {"count":23}')"#).await;
+    second.value("played.stop()").await;
+    second.until("told.at(-1) === 'STOPPED: Stopped by user'").await;
+    // The page is closed, and its stream is gone.
+    drop(camera);
+    until("the stream's end", || async { (!node.has("door").await).then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sites_stream_plays_in_a_page_of_the_sdk() {
+    let Some((chromium, [newest, older])) = versions() else { return };
+    let node = Node::start().await;
+    let _site = Site::with_stream(&node.upstream).await;
+    for sdk in [newest, older] {
+        // The sample's sound is none that WebRTC carries as it is; pictures play without it.
+        let mut viewer = page(&chromium, &sdk, &node, &node.uri()).await;
+        assert_eq!(play(&mut viewer, STREAM).await, "PLAYING");
+        pictures_advance(&mut viewer).await;
+    }
+}
