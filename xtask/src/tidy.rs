@@ -8,12 +8,13 @@ use crate::cargo::{program, root};
 use crate::error::Error;
 
 /// Which layer each package stands in; a package may depend on lower layers only.
-const LAYERS: [(&str, u8); 24] = [
+const LAYERS: [(&str, u8); 25] = [
     ("media", 0),
     ("flv", 1),
     ("fmp4", 1),
     ("cascade", 1),
     ("rtp", 1),
+    ("sound", 1),
     ("hub", 2),
     ("net", 2),
     ("launch", 2),

@@ -9,6 +9,9 @@ use sluicegate_media::{ClockRate, Timestamp, TrackId};
 /// Below it is how far apart the first packets of the tracks were under way.
 const MAX_CORRECTION: Timestamp = Timestamp::from_millis(2_000);
 
+/// What a report's own rounding and a sender's scheduling amount to; less is left alone.
+const TOLERANCE: Timestamp = Timestamp::from_millis(5);
+
 /// One track's clock.
 #[derive(Debug)]
 struct Track {
@@ -68,14 +71,18 @@ impl Clock {
         let Some(track) = self.tracks.get_mut(&id).filter(|track| track.last.is_some()) else { return };
         let ticks = Timestamp::from_ticks(Self::extend(track, timestamp), track.rate);
         let place = track.offset.saturating_add(ticks);
-        let wall = *self.wall.get_or_insert_with(|| place.saturating_sub(wall_clock(ntp)));
-        let right = wall.saturating_add(wall_clock(ntp));
-        let correction = right.saturating_sub(place);
-        if correction.nanos().saturating_abs() <= MAX_CORRECTION.nanos() {
+        let reported = wall_clock(ntp);
+        let wall = *self.wall.get_or_insert_with(|| place.saturating_sub(reported));
+        let correction = wall.saturating_add(reported).saturating_sub(place);
+        if correction.nanos().saturating_abs() <= TOLERANCE.nanos() {
+            return;
+        }
+        if (0..=MAX_CORRECTION.nanos()).contains(&correction.nanos()) {
             track.offset = track.offset.saturating_add(correction);
         } else {
-            // The tracks' relation is kept as it is until another report of each tells the new one.
-            self.wall = Some(place.saturating_sub(wall_clock(ntp)));
+            // This track would go back, which pictures cannot, or its clock was set anew: it stays, and the others move to
+            // it as they report.
+            self.wall = Some(place.saturating_sub(reported));
         }
     }
 }
@@ -100,16 +107,25 @@ mod tests {
     }
 
     #[test]
-    fn reports_put_sound_in_step_with_pictures() {
-        let (mut clock, now) = (clock(), Instant::now());
-        // Sound of the same moment arrives 100 ms later than the picture.
-        assert_eq!(clock.place(now, VIDEO, 90_000), Some(Timestamp::ZERO));
-        let late = now + Duration::from_millis(100);
-        assert_eq!(clock.place(late, AUDIO, 480_000).map(Timestamp::millis), Some(100));
-        clock.report(VIDEO, NTP, 90_000);
-        clock.report(AUDIO, NTP + HALF_A_SECOND, 504_000);
-        assert_eq!(clock.place(late, VIDEO, 93_000).map(Timestamp::millis), Some(33));
-        assert_eq!(clock.place(late, AUDIO, 480_960).map(Timestamp::millis), Some(20));
+    fn reports_put_sound_in_step_with_pictures_and_nothing_goes_back() {
+        for first in [VIDEO, AUDIO] {
+            let (mut clock, now) = (clock(), Instant::now());
+            // Sound of the same moment arrives 100 ms later than the picture.
+            assert_eq!(clock.place(now, VIDEO, 90_000), Some(Timestamp::ZERO));
+            let late = now + Duration::from_millis(100);
+            assert_eq!(clock.place(late, AUDIO, 480_000).map(Timestamp::millis), Some(100));
+            for round in 0..2_u32 {
+                let at = NTP + u64::from(round) * HALF_A_SECOND;
+                let mut reports = [(VIDEO, at, 90_000 + round * 45_000), (AUDIO, at, 480_000 + round * 24_000)];
+                if first == AUDIO {
+                    reports.reverse();
+                }
+                reports.into_iter().for_each(|(id, ntp, timestamp)| clock.report(id, ntp, timestamp));
+            }
+            // The picture has gone forward to the sound.
+            assert_eq!(clock.place(late, VIDEO, 93_000).map(Timestamp::millis), Some(133));
+            assert_eq!(clock.place(late, AUDIO, 480_960).map(Timestamp::millis), Some(120));
+        }
     }
 
     #[test]

@@ -53,7 +53,8 @@ struct Track {
     /// Pictures need a key frame before they can be shown; since when one was asked for.
     awaiting_key: bool,
     asked: Option<Instant>,
-    last: Option<Timestamp>,
+    /// The last frame's RTP timestamp and decoding time.
+    last: Option<(u32, Timestamp)>,
 }
 
 /// All tracks of one publisher.
@@ -173,10 +174,13 @@ impl Track {
         if self.awaiting_key {
             return self.ask(now, id, pause, outputs);
         }
-        // Pictures come in decoding order with the times at which they are shown.
-        let dts = self.last.map_or(place, |last| place.max(last));
-        self.last = Some(dts);
+        // Pictures come in decoding order with the times at which they are shown: one that is shown before its
+        // predecessor is decoded right behind it.
+        let reordered = self.last.is_some_and(|(last, _)| unit.timestamp.wrapping_sub(last).cast_signed() < 0);
+        let dts = self.last.map_or(place, |(_, last)| place.max(last));
+        self.last = Some((unit.timestamp, dts));
+        let offset = if reordered { place.saturating_sub(dts) } else { Timestamp::ZERO };
         let frame = Frame::media(id, self.codec, dts, unit.payload).with_key(unit.key);
-        outputs.push_back(Output::Frame(frame.with_composition_offset(place.saturating_sub(dts))));
+        outputs.push_back(Output::Frame(frame.with_composition_offset(offset)));
     }
 }

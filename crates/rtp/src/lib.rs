@@ -25,7 +25,7 @@ mod vp9;
 
 pub use error::Error;
 pub use inbound::{Inbound, Limits, Output};
-pub use pack::{Packed, clock_rate, encoding_name, pack, supports, unpack};
+pub use pack::{Packed, clock_rate, encoding_name, pack, supports, timestamp, unpack};
 pub use reorder::Packet;
 
 /// One fuzzed run over the whole input path. The first byte chooses the codec; then follow packets: a length, two bytes

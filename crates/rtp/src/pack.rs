@@ -1,7 +1,7 @@
 //! All packets of a frame in one buffer.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use sluicegate_media::{ClockRate, Codec, Content, Frame, Kind, Track, avc, hevc};
+use sluicegate_media::{ClockRate, Codec, Content, Frame, Kind, Timestamp, Track, avc, hevc};
 use smallvec::SmallVec;
 
 use crate::nal::{Units, split};
@@ -88,9 +88,8 @@ pub fn pack(frame: &Frame, track: &Track, limit: usize, out: &mut BytesMut) {
     }
     let packets = frame.payload.len().checked_div(limit).unwrap_or_default().saturating_add(4);
     out.reserve(frame.payload.len().saturating_add(packets.saturating_mul(HEAD)));
-    let ticks = frame.pts().ticks(clock_rate(frame.codec));
     let video = frame.kind() == Kind::Video;
-    let mut emit = Packer { out, video, timestamp: low32(ticks) };
+    let mut emit = Packer { out, video, timestamp: timestamp(frame.codec, frame.pts()) };
     let payload = &frame.payload;
     match frame.codec {
         Codec::H264 => {
@@ -119,9 +118,10 @@ pub fn pack(frame: &Frame, track: &Track, limit: usize, out: &mut BytesMut) {
     }
 }
 
-/// RTP timestamps count modulo 2^32.
-fn low32(ticks: i64) -> u32 {
-    let [_, _, _, _, a, b, c, d] = ticks.to_be_bytes();
+/// The RTP timestamp of a place on the stream's timeline, modulo 2^32 (RFC 3550 section 5.1).
+#[must_use]
+pub fn timestamp(codec: Codec, at: Timestamp) -> u32 {
+    let [_, _, _, _, a, b, c, d] = at.ticks(clock_rate(codec)).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 

@@ -13,6 +13,7 @@ use crate::format::Rtp;
 use crate::offer::Section;
 use crate::play::{Playing, Source};
 use crate::publish::Publishing;
+use crate::sound::Feeds;
 use crate::{Config, Error, Session, choose, offer};
 
 /// Makes sessions between WebRTC peers and the streams of a hub. Clones share everything.
@@ -25,6 +26,7 @@ struct Inner {
     driver: Driver,
     config: Config,
     output: Output,
+    feeds: Feeds,
     sessions: Mutex<HashMap<String, Session>>,
 }
 
@@ -32,7 +34,14 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) tracks: Vec<Wanted>,
-    pub(crate) codecs: Vec<Codec>,
+    pub(crate) lanes: Vec<Sent>,
+}
+
+/// A track of the stream, and as what it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) source: Codec,
+    pub(crate) codec: Codec,
 }
 
 impl Engine {
@@ -43,7 +52,8 @@ impl Engine {
     pub fn new(hub: Hub, driver: Driver, config: Config) -> Result<Self, Error> {
         config.validate()?;
         let output = hub.output(Rtp { payload: config.payload });
-        Ok(Self(Arc::new(Inner { hub, driver, config, output, sessions: Mutex::default() })))
+        let feeds = Feeds::new(hub.clone());
+        Ok(Self(Arc::new(Inner { hub, driver, config, output, feeds, sessions: Mutex::default() })))
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -64,6 +74,12 @@ impl Engine {
     #[must_use]
     pub fn conversions(&self) -> u64 {
         self.0.output.conversions()
+    }
+
+    /// Opus packets made of AAC; with any number of viewers each piece of sound once.
+    #[must_use]
+    pub fn encoded_packets(&self) -> u64 {
+        self.0.feeds.encoded()
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
@@ -125,7 +141,7 @@ impl Engine {
         let plan = answer_plan(&sections, &tracks)?;
         let options = Options { tracks: plan.tracks, ..Options::default() };
         let (connection, answer) = self.0.driver.answer(offer, options).await?;
-        Ok((self.run_viewer(connection, name, viewer, place, &plan.codecs, offer.to_owned()), answer))
+        Ok((self.run_viewer(connection, name, viewer, place, &plan.lanes, offer.to_owned()), answer))
     }
 
     pub(crate) fn run_viewer(
@@ -134,13 +150,14 @@ impl Engine {
         name: &StreamName,
         viewer: Viewer,
         place: Subscriber,
-        codecs: &[Codec],
+        lanes: &[Sent],
         offer: String,
     ) -> Session {
         let session = Session::new(name.clone(), connection.handle().clone(), offer);
         let (hub, output) = (self.0.hub.clone(), self.0.output.clone());
-        let source = Source { hub, name: name.clone(), viewer, output, place };
-        self.run(&session, Playing::new(connection, source, session.clone(), codecs).run());
+        let feed = lanes.iter().any(|lane| lane.source != lane.codec).then(|| self.0.feeds.of(name));
+        let source = Source { hub, name: name.clone(), viewer, output, place, feed };
+        self.run(&session, Playing::new(connection, source, session.clone(), lanes).run());
         session
     }
 
@@ -192,17 +209,19 @@ fn plan(
     tracks: &TrackSet,
     mut choose: impl FnMut(Codec, &sluicegate_media::Track) -> Result<Option<media::Codec>, Error>,
 ) -> Result<Plan, Error> {
-    let mut plan = Plan { tracks: Vec::new(), codecs: Vec::new() };
+    let mut plan = Plan { tracks: Vec::new(), lanes: Vec::new() };
     for kind in [Kind::Audio, Kind::Video] {
         let Some(track) = tracks.first(kind) else { continue };
-        if !sluicegate_rtp::supports(track.codec) {
+        // WebRTC has no AAC (RFC 7874 section 3): viewers hear Opus that is made of it.
+        let codec = if track.codec == Codec::Aac { Codec::Opus } else { track.codec };
+        if !sluicegate_rtp::supports(codec) {
             tracing::debug!(codec = %track.codec, "left out, WebRTC does not carry it");
             continue;
         }
-        if let Some(chosen) = choose(track.codec, track)? {
+        if let Some(chosen) = choose(codec, track)? {
             plan.tracks.push(Wanted::Send(chosen));
-            plan.codecs.push(track.codec);
+            plan.lanes.push(Sent { source: track.codec, codec });
         }
     }
-    if plan.codecs.is_empty() { Err(Error::Unplayable) } else { Ok(plan) }
+    if plan.lanes.is_empty() { Err(Error::Unplayable) } else { Ok(plan) }
 }

@@ -17,6 +17,7 @@ mod offering;
 mod play;
 mod publish;
 mod session;
+mod sound;
 
 pub use config::{Config, IceServer};
 pub use engine::Engine;

@@ -5,7 +5,7 @@ use sluicegate_media::Codec;
 use sluicegate_rtc_driver::Connection;
 use sluicegate_rtc_driver::media::{Options, Track};
 
-use crate::engine::offer_plan;
+use crate::engine::{Sent, offer_plan};
 use crate::{Engine, Error, Session, choose};
 
 /// An offer of ours that waits for its answer; dropping it takes it back.
@@ -20,7 +20,7 @@ pub struct Offering {
 /// This end of the session.
 #[derive(Debug)]
 enum End {
-    Push { name: StreamName, viewer: Viewer, place: Subscriber, codecs: Vec<Codec> },
+    Push { name: StreamName, viewer: Viewer, place: Subscriber, lanes: Vec<Sent> },
     Pull(Publisher),
 }
 
@@ -34,7 +34,7 @@ impl Engine {
         let plan = offer_plan(&tracks)?;
         let options = Options { tracks: plan.tracks, own_port: true, ..Options::default() };
         let (connection, offer) = self.driver().offer(options).await?;
-        let end = End::Push { name: name.clone(), viewer, place, codecs: plan.codecs };
+        let end = End::Push { name: name.clone(), viewer, place, lanes: plan.lanes };
         Ok(Offering { engine: self.clone(), connection, offer, end })
     }
 
@@ -67,8 +67,8 @@ impl Offering {
     pub async fn accept(self, answer: &str) -> Result<Session, Error> {
         self.connection.handle().accept_answer(answer).await?;
         Ok(match self.end {
-            End::Push { name, viewer, place, codecs } => {
-                self.engine.run_viewer(self.connection, &name, viewer, place, &codecs, String::new())
+            End::Push { name, viewer, place, lanes } => {
+                self.engine.run_viewer(self.connection, &name, viewer, place, &lanes, String::new())
             }
             End::Pull(publisher) => self.engine.run_publisher(self.connection, publisher, String::new()),
         })

@@ -7,9 +7,13 @@ use sluicegate_hub::{Batch, Ended, Hub, Output, StreamName, Subscriber, TrackSet
 use sluicegate_media::{Codec, Kind};
 use sluicegate_rtc_driver::media::{Direction, RtpPacket, TrackId};
 use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep_until;
 
+use crate::engine::Sent;
 use crate::offer::codec;
+use crate::sound::{Feed, Opus};
 use crate::{Ending, Error, Session, metrics};
 
 /// Bytes that go out at once when a viewer begins; what is older than now follows at [`CATCH_UP`].
@@ -23,6 +27,8 @@ const KEY_FRAME_PAUSE: Duration = Duration::from_millis(500);
 /// A track that goes out.
 #[derive(Debug)]
 struct Lane {
+    /// What the stream has, and what is sent of it.
+    source: Codec,
     codec: Codec,
     /// Known once the peer has agreed.
     track: Option<TrackId>,
@@ -31,8 +37,9 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(codec: Codec) -> Self {
-        Self { codec, track: None, sequence: rand::random(), last: None }
+    fn new(sent: Sent) -> Self {
+        let Sent { source, codec } = sent;
+        Self { source, codec, track: None, sequence: rand::random(), last: None }
     }
 
     /// Whether a picture stands before one that is to be shown earlier.
@@ -51,6 +58,8 @@ pub(crate) struct Source {
     pub(crate) output: Output,
     /// Holds the viewer's place, and the demand, until the session is connected.
     pub(crate) place: Subscriber,
+    /// Opus in place of the stream's own sound.
+    pub(crate) feed: Option<Arc<Feed>>,
 }
 
 /// One viewer.
@@ -69,8 +78,8 @@ pub(crate) struct Playing {
 }
 
 impl Playing {
-    pub(crate) fn new(connection: Connection, source: Source, session: Session, codecs: &[Codec]) -> Self {
-        let lanes = codecs.iter().copied().map(Lane::new).collect();
+    pub(crate) fn new(connection: Connection, source: Source, session: Session, lanes: &[Sent]) -> Self {
+        let lanes = lanes.iter().copied().map(Lane::new).collect();
         let (tracks, skipping, began, sent, asked) = (None, true, None, 0, None);
         Self { connection, source, session, lanes, tracks, skipping, began, sent, asked }
     }
@@ -130,8 +139,13 @@ impl Playing {
         // A new cursor begins at the newest key frame, which may be younger than the request.
         self.source.place = self.source.hub.subscribe(&self.source.name, self.source.viewer);
         self.began = Some(Instant::now());
+        let mut sound = self.source.feed.as_ref().map(|feed| feed.listen());
         loop {
             let batch = tokio::select! {
+                Some(packet) = next_sound(&mut sound) => {
+                    self.sound(packet);
+                    continue;
+                }
                 event = self.connection.next() => {
                     if let Err(ending) = self.handle(event) {
                         return ending;
@@ -170,7 +184,7 @@ impl Playing {
         let mut bytes = 0;
         let packets = sluicegate_rtp::unpack(self.source.output.body(batch));
         for lane in &mut self.lanes {
-            let Some(track) = lane.track else { continue };
+            let Some(track) = lane.track.filter(|_| lane.source == lane.codec) else { continue };
             let kind = lane.codec.kind();
             let mut out = Vec::new();
             for packet in packets.iter().filter(|packet| packet.kind == kind) {
@@ -197,18 +211,43 @@ impl Playing {
         Ok(())
     }
 
+    /// Sends a packet that was made of the stream's sound.
+    fn sound(&mut self, packet: Opus) {
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.source != lane.codec) else { return };
+        let Some(track) = lane.track else { return };
+        lane.sequence = lane.sequence.wrapping_add(1);
+        self.source.place.sent(packet.payload.len());
+        let Opus { timestamp, payload } = packet;
+        let packet = RtpPacket { sequence: lane.sequence, timestamp, marker: false, payload };
+        if self.connection.handle().send_rtp(track, vec![packet]).is_err() {
+            metrics::left_out();
+        }
+    }
+
     /// New parameter sets travel in band; another codec needs another session.
     fn check_tracks(&mut self, batch: &Batch) -> Result<(), Error> {
         if self.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &batch.tracks)) {
             return Ok(());
         }
         for lane in &self.lanes {
-            let now = batch.tracks.first(lane.codec.kind()).map(|track| track.codec);
-            if let Some(codec) = now.filter(|codec| *codec != lane.codec) {
+            let now = batch.tracks.first(lane.source.kind()).map(|track| track.codec);
+            if let Some(codec) = now.filter(|codec| *codec != lane.source) {
                 return Err(Error::Changed { codec });
             }
         }
         self.tracks = Some(Arc::clone(&batch.tracks));
         Ok(())
+    }
+}
+
+/// The next packet of sound; never without a feed, or after its end. What a slow viewer has missed is left out.
+async fn next_sound(sound: &mut Option<broadcast::Receiver<Opus>>) -> Option<Opus> {
+    let Some(packets) = sound else { return std::future::pending().await };
+    loop {
+        match packets.recv().await {
+            Ok(packet) => return Some(packet),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
     }
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::peer::{Peer, find};
+use sluicegate_testbed::program::Program;
 use sluicegate_testbed::{api, media};
 
 use crate::stage::{STREAM, Site, Upstream};
+use crate::whip::webrtcbin;
 
 /// A page's WHIP and WHEP client: the offer without candidates, the rest by trickle as browsers do.
 const CLIENT: &str = "
@@ -112,4 +114,25 @@ async fn a_sites_stream_plays_by_whep() {
     assert_eq!(call(&mut viewer, "play", &upstream.url("http", &format!("/whep/{STREAM}"))).await, true);
     pictures_advance(&mut viewer).await;
     assert_eq!(viewer.value("[video.videoWidth, video.videoHeight].join('x')").await, "640x360");
+    // The sample's tone is AAC, and heard as Opus.
+    viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0.001)").await;
+    let stream = api::stream(&upstream.address, STREAM).await;
+    assert_eq!((&stream["viewers"]["whep"], &stream["viewers"]["opus"]), (&1.into(), &1.into()), "{stream}");
+    viewer.value("pc.close()").await;
+    api::until_stream(&upstream.address, STREAM, "offered").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gstreamers_vp8_plays_in_the_browser() {
+    let (Some(chromium), Some(python)) = (find(Peer::Chromium), find(Peer::GStreamer)) else { return };
+    let upstream = Upstream::start().await;
+    let url = upstream.url("http", "/whip/test/ball");
+    let _publisher = Program::spawn("webrtcbin", &mut webrtcbin(&python, &["publish", &url]));
+    api::until_stream(&upstream.address, "test/ball", "live").await;
+    // Its own key frames are 40 s apart: the pictures come because it is asked for more.
+    let mut viewer = page(&chromium, &upstream).await;
+    assert_eq!(call(&mut viewer, "play", &upstream.url("http", "/whep/test/ball")).await, true);
+    pictures_advance(&mut viewer).await;
+    assert_eq!(viewer.value("[video.videoWidth, video.videoHeight].join('x')").await, "320x240");
+    viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
 }

@@ -1,0 +1,103 @@
+"""GStreamer's webrtcbin as a WHEP player or a WHIP publisher.
+
+webrtcbin.py play URL FRAMES: ends well when so many pictures and packets of sound are decoded.
+webrtcbin.py publish URL: VP8 and Opus, until it is killed.
+"""
+import sys
+import urllib.request
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstSdp", "1.0")
+gi.require_version("GstWebRTC", "1.0")
+from gi.repository import GLib, Gst, GstSdp, GstWebRTC
+
+Gst.init(None)
+action, url = sys.argv[1:3]
+loop = GLib.MainLoop()
+# What Python drops is gone for GStreamer too.
+kept, counts = [], {"video": 0, "audio": 0}
+
+
+def count(_pad, _info, kind, wanted):
+    counts[kind] += 1
+    if all(number >= wanted for number in counts.values()):
+        print("decoded", counts, flush=True)
+        loop.quit()
+    return Gst.PadProbeReturn.OK
+
+
+def decoded(_element, pad, pipeline, wanted):
+    kind = pad.get_current_caps().get_structure(0).get_name().split("/")[0]
+    sink = Gst.ElementFactory.make("fakesink")
+    pipeline.add(sink)
+    sink.sync_state_with_parent()
+    pad.link(sink.get_static_pad("sink"))
+    pad.add_probe(Gst.PadProbeType.BUFFER, count, kind, wanted)
+
+
+def arrived(_element, pad, pipeline, wanted):
+    decoder = Gst.ElementFactory.make("decodebin")
+    decoder.connect("pad-added", decoded, pipeline, wanted)
+    pipeline.add(decoder)
+    decoder.sync_state_with_parent()
+    pad.link(decoder.get_static_pad("sink"))
+
+
+def exchange(peer):
+    offer = peer.get_property("local-description").sdp.as_text()
+    request = urllib.request.Request(url, offer.encode(), {"Content-Type": "application/sdp"})
+    answer = urllib.request.urlopen(request, timeout=20).read().decode()
+    _, message = GstSdp.SDPMessage.new_from_text(answer)
+    description = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
+    peer.emit("set-remote-description", description, Gst.Promise.new())
+    return False
+
+
+def gathering(peer, _property):
+    if peer.get_property("ice-gathering-state") == GstWebRTC.WebRTCICEGatheringState.COMPLETE:
+        GLib.idle_add(exchange, peer)
+
+
+def offered(promise, peer):
+    promise.wait()
+    reply = promise.get_reply()
+    offer = reply.get_value("offer")
+    kept.extend([promise, reply, offer])
+    peer.emit("set-local-description", offer, Gst.Promise.new())
+
+
+def negotiate(peer):
+    peer.emit("create-offer", None, Gst.Promise.new_with_change_func(offered, peer))
+
+
+def caps(media, encoding, rate, number):
+    return Gst.Caps.from_string(
+        f"application/x-rtp,media={media},encoding-name={encoding},clock-rate={rate},payload={number}"
+    )
+
+
+if action == "publish":
+    pipeline = Gst.parse_launch(
+        "webrtcbin name=peer bundle-policy=max-bundle "
+        "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=25/1 ! "
+        "vp8enc deadline=1 keyframe-max-dist=1000 ! rtpvp8pay pt=96 ! application/x-rtp,media=video,encoding-name=VP8,payload=96 ! peer. "
+        "audiotestsrc is-live=true ! audioconvert ! opusenc ! rtpopuspay pt=97 ! "
+        "application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! peer."
+    )
+    peer = pipeline.get_by_name("peer")
+else:
+    pipeline = Gst.Pipeline.new(None)
+    peer = Gst.ElementFactory.make("webrtcbin")
+    peer.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
+    pipeline.add(peer)
+    receive = GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY
+    peer.emit("add-transceiver", receive, caps("video", "H264", 90000, 96))
+    peer.emit("add-transceiver", receive, caps("audio", "OPUS", 48000, 97))
+    peer.connect("pad-added", arrived, pipeline, int(sys.argv[3]))
+peer.connect("notify::ice-gathering-state", gathering)
+peer.connect("on-negotiation-needed", negotiate)
+pipeline.set_state(Gst.State.PLAYING)
+loop.run()
+pipeline.set_state(Gst.State.NULL)

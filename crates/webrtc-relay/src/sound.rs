@@ -1,0 +1,129 @@
+//! Opus for viewers of streams with AAC: made once per stream, while a viewer listens.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bytes::Bytes;
+use sluicegate_hub::{Batch, Hub, StreamName, TrackSet, Viewer};
+use sluicegate_media::{Codec, Content, Kind};
+use sluicegate_sound::{Packet, Transcoder};
+use tokio::sync::broadcast;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Packets that wait for a viewer: 2 s. One that is slower misses some.
+const WAITING: usize = 100;
+
+/// One packet of Opus.
+#[derive(Debug, Clone)]
+pub(crate) struct Opus {
+    /// In ticks of 48 kHz.
+    pub(crate) timestamp: u32,
+    pub(crate) payload: Bytes,
+}
+
+/// The sound of one stream; it is made while somebody holds this.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    packets: broadcast::Sender<Opus>,
+    _stop: DropGuard,
+}
+
+impl Feed {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Opus> {
+        self.packets.subscribe()
+    }
+}
+
+/// All feeds of a hub.
+#[derive(Debug)]
+pub(crate) struct Feeds {
+    hub: Hub,
+    feeds: Mutex<HashMap<StreamName, Weak<Feed>>>,
+    encoded: Arc<AtomicU64>,
+}
+
+impl Feeds {
+    pub(crate) fn new(hub: Hub) -> Self {
+        Self { hub, feeds: Mutex::default(), encoded: Arc::default() }
+    }
+
+    /// Packets encoded so far.
+    pub(crate) fn encoded(&self) -> u64 {
+        self.encoded.load(Ordering::Relaxed)
+    }
+
+    /// The feed of a stream, begun if nobody listens yet.
+    pub(crate) fn of(&self, name: &StreamName) -> Arc<Feed> {
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(feed) = feeds.get(name).and_then(Weak::upgrade) {
+            return feed;
+        }
+        feeds.retain(|_, feed| feed.strong_count() > 0);
+        let stop = CancellationToken::new();
+        let feed = Arc::new(Feed { packets: broadcast::Sender::new(WAITING), _stop: stop.clone().drop_guard() });
+        let maker = Maker {
+            hub: self.hub.clone(),
+            name: name.clone(),
+            packets: feed.packets.clone(),
+            encoded: Arc::clone(&self.encoded),
+            tracks: None,
+            transcoder: None,
+        };
+        tokio::spawn(async move {
+            let _ = stop.run_until_cancelled(maker.run()).await;
+        });
+        feeds.insert(name.clone(), Arc::downgrade(&feed));
+        feed
+    }
+}
+
+/// The task that makes one feed.
+struct Maker {
+    hub: Hub,
+    name: StreamName,
+    packets: broadcast::Sender<Opus>,
+    encoded: Arc<AtomicU64>,
+    tracks: Option<Arc<TrackSet>>,
+    transcoder: Option<Transcoder>,
+}
+
+impl Maker {
+    async fn run(mut self) {
+        // It reads as a viewer does, and is shown as one, by the name of what it does.
+        let mut subscriber = self.hub.subscribe(&self.name, Viewer::by("opus"));
+        while let Ok(batch) = subscriber.next().await {
+            self.check_tracks(&batch);
+            self.transcode(&batch);
+        }
+    }
+
+    fn check_tracks(&mut self, batch: &Batch) {
+        if self.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &batch.tracks)) {
+            return;
+        }
+        let aac = batch.tracks.first(Kind::Audio).filter(|track| track.codec == Codec::Aac);
+        let made = aac.map(|track| Transcoder::new(&track.configuration));
+        if let Some(Err(error)) = &made {
+            tracing::warn!(stream = %self.name, %error, "WebRTC viewers hear nothing");
+        }
+        self.transcoder = made.and_then(Result::ok);
+        self.tracks = Some(Arc::clone(&batch.tracks));
+    }
+
+    fn transcode(&mut self, batch: &Batch) {
+        let Some(transcoder) = &mut self.transcoder else { return };
+        let mut made = Vec::new();
+        for frame in batch.frames.iter().filter(|frame| frame.codec == Codec::Aac && frame.content == Content::Media) {
+            if let Err(error) = transcoder.handle_frame(frame.dts, &frame.payload, &mut made) {
+                tracing::debug!(stream = %self.name, %error, "sound is lost");
+            }
+        }
+        self.encoded.fetch_add(made.len() as u64, Ordering::Relaxed);
+        for Packet { at, payload } in made {
+            let timestamp = sluicegate_rtp::timestamp(Codec::Opus, at);
+            // Without a listener at this moment there is nothing to do.
+            let _ = self.packets.send(Opus { timestamp, payload });
+        }
+    }
+}
