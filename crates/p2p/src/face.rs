@@ -19,34 +19,33 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use futures_util::future::BoxFuture;
 use http::{Method, StatusCode, header};
 
 use crate::media::Library;
+use crate::node::Peers;
 use answer::{Answer, preflight};
 use target::Target;
 
 pub use forward::Forward;
 
-/// What the chunk node tells of itself. Both are JSON objects; the keys are those of the existing node.
-pub trait Peers: fmt::Debug + Send + Sync {
-    /// `{"ID": uid, "Peers": {uid: {…}}}`.
-    fn peers(&self) -> BoxFuture<'_, serde_json::Value>;
-
-    /// What is being sent: `{channel: {"ID", "Label", "State", "Tasks", "Buffered"}}`.
-    fn queues(&self) -> BoxFuture<'_, serde_json::Value>;
-}
-
 /// The HTTP face. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Face(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     library: Option<Library>,
     forward: Option<Forward>,
     peers: Option<Arc<dyn Peers>>,
     began: SystemTime,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { library, forward, peers, began } = self;
+        let mut shown = f.debug_struct("Inner");
+        shown.field("library", library).field("forward", forward).field("began", began);
+        shown.field("uid", &peers.as_ref().map(|peers| peers.uid())).finish()
+    }
 }
 
 impl Face {

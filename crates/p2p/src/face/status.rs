@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use http::header;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Face;
 use super::answer::Answer;
+use crate::media::{Library, VideoInfo};
+use crate::node::PeerInfo;
 
 /// Bytes of a page as `/proc` counts them.
 const PAGE_KIB: u64 = 4;
@@ -66,16 +69,68 @@ pub(super) async fn status(State(face): State<Face>) -> Response {
 
 pub(super) async fn peers(State(face): State<Face>, Query(kind): Query<Kind>) -> Response {
     let Some(peers) = &face.0.peers else { return Answer::not_found() };
+    let all = peers.peers();
     if kind.t != "video" {
-        return document(&peers.peers().await);
+        let shown: BTreeMap<&str, Value> = all.iter().map(|peer| (peer.uid.as_str(), shown(peer))).collect();
+        return document(&json!({ "ID": peers.uid(), "Peers": shown }));
     }
-    let known = face.0.library.as_ref().map(crate::media::Library::known).unwrap_or_default();
-    let videos: BTreeMap<String, serde_json::Value> = known
-        .into_iter()
-        .map(|(vid, info)| (vid.to_string(), json!(info.map(|info| info.as_ref().clone().without_urls()))))
-        .collect();
-    let time = humantime::format_rfc3339_nanos(face.0.began).to_string();
-    document(&json!({ "Time": time, "Videos": videos, "Queues": peers.queues().await }))
+    let known = face.0.library.as_ref().map(Library::known).unwrap_or_default();
+    let without_urls = |info: Arc<VideoInfo>| info.as_ref().clone().without_urls();
+    let videos: BTreeMap<String, Value> =
+        known.into_iter().map(|(vid, info)| (vid.to_string(), json!(info.map(without_urls)))).collect();
+    let open = all.iter().filter_map(|peer| Some((peer.number.to_string(), queue(peer)?)));
+    let queues: BTreeMap<String, Value> = open.collect();
+    document(&json!({ "Time": time(face.0.began), "Videos": videos, "Queues": queues }))
+}
+
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_nanos(at).to_string()
+}
+
+/// The channel to a peer, once it is open.
+fn channel(peer: &PeerInfo) -> Option<Value> {
+    let label = peer.label.as_ref()?;
+    Some(json!({ "ID": peer.number.to_string(), "Label": label, "State": "open", "Buffered": peer.buffered }))
+}
+
+/// The same, with what waits to be sent on it.
+fn queue(peer: &PeerInfo) -> Option<Value> {
+    let mut channel = channel(peer)?;
+    channel.as_object_mut()?.insert("Tasks".to_owned(), peer.tasks.into());
+    Some(channel)
+}
+
+/// A peer, with the names that browsers have for states and statistics.
+fn shown(peer: &PeerInfo) -> Value {
+    let ice = if peer.state == "connecting" { "checking" } else { peer.state };
+    let (number, round_trip) = (peer.number, peer.round_trip.map(|time| time.as_secs_f64()));
+    let mut stats = serde_json::Map::new();
+    let mut tell = |kind: &str, mut fields: Value| {
+        let id = format!("{kind}-{number}");
+        if let Some(fields) = fields.as_object_mut() {
+            fields.insert("id".to_owned(), id.clone().into());
+            fields.insert("type".to_owned(), kind.into());
+        }
+        stats.insert(id, fields);
+    };
+    tell("peer-connection", json!({ "dataChannelsOpened": u8::from(peer.label.is_some()) }));
+    tell("transport", json!({ "bytesSent": peer.sent, "bytesReceived": peer.received }));
+    tell("candidate-pair", json!({ "currentRoundTripTime": round_trip, "nominated": peer.address.is_some() }));
+    if let Some(address) = peer.address {
+        tell("remote-candidate", json!({ "ip": address.ip(), "port": address.port(), "protocol": "udp" }));
+    }
+    if let Some(label) = &peer.label {
+        let traffic = json!({ "label": label, "bytesSent": peer.sent, "bytesReceived": peer.received });
+        tell("data-channel", traffic);
+    }
+    json!({
+        "Time": time(peer.since),
+        "ConnectionState": peer.state,
+        "ICEConnectionState": ice,
+        "ICEGatheringState": "complete",
+        "DataChannelStatus": channel(peer),
+        "PeerStatus": stats,
+    })
 }
 
 /// A duration as Go writes it: `3m55.002082409s`.

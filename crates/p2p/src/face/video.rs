@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::header;
 use http::request::Parts;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::answer::{Answer, Cache, Sent, beyond, etag, failure, set};
 use super::mpd;
@@ -24,6 +24,8 @@ const SINGLE: u64 = 8 << 20;
 const BLOCK: u64 = 1 << 20;
 /// Blocks that are read at the same time for one request.
 const AHEAD: usize = 2;
+/// What stands for itself in the value of a parameter (RFC 8187, 3.2.1), most of it.
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 /// Bytes of a query that are looked at.
 const MAX_QUERY: usize = 4 << 10;
 
@@ -107,7 +109,7 @@ impl Video<'_> {
         let mut response = self.stream(&info, stream).await?;
         if self.query("download").is_some_and(|download| download == "1") {
             let name = format!("{}.{extension}", info.title);
-            let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+            let name = utf8_percent_encode(&name, VALUE);
             let value = format!("attachment; filename*=UTF-8''{name}");
             set(response.headers_mut(), header::CONTENT_DISPOSITION, &value);
         }

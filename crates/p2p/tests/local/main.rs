@@ -60,6 +60,8 @@ async fn check(ffmpeg: &Path, kind: Kind, mime: &str, inserts: bool) {
     let (library, itag, source) = (library(folder.path()), itag(kind.itag()), std::fs::read(&path).unwrap());
     let (stream, whole) = all(&library, itag).await;
     assert_eq!(stream.mime, mime, "{kind:?}");
+    let duration: f64 = library.info(&vid()).await.unwrap().duration.parse().unwrap();
+    assert!((5.9..6.2).contains(&duration), "{kind:?} lasts {duration} s");
     let (init, index) = (stream.init.unwrap(), stream.index.unwrap());
     let segments = segments(&library, itag).await;
     // Six seconds, a key picture a second.

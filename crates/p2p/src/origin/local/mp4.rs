@@ -39,6 +39,9 @@ pub(super) fn scan(source: &(impl Source + ?Sized)) -> Result<Layout, ScanError>
     {
         layout.init = Some(ByteRange { start: 0, end: sidx.start - 1 });
         layout.index = Some(ByteRange { start: sidx.start, end: sidx.end - 1 });
+        if layout.duration == 0 {
+            layout.duration = milliseconds(&Sidx::parse(&source.part(sidx.start + sidx.head, sidx.end, MAX_MOOV)?)?);
+        }
         return Ok(layout);
     }
     index_fragments(source, &movie, &after, moov.end, layout)
@@ -73,9 +76,8 @@ fn index_fragments(
     if sidx.references.is_empty() {
         return Ok(layout);
     }
-    let ticks: u64 = sidx.references.iter().map(|reference| u64::from(reference.duration)).sum();
     if layout.duration == 0 {
-        layout.duration = ticks.saturating_mul(1_000) / u64::from(sidx.timescale.max(1));
+        layout.duration = milliseconds(&sidx);
     }
     let inserted = write_sidx(&sidx)?;
     let size = u64::try_from(inserted.len()).unwrap_or(u64::MAX);
@@ -86,6 +88,12 @@ fn index_fragments(
     layout.index = Some(ByteRange { start: moov_end, end: moov_end + size - 1 });
     layout.inserted = Some(inserted);
     Ok(layout)
+}
+
+/// How long what a `sidx` references lasts.
+fn milliseconds(sidx: &Sidx) -> u64 {
+    let ticks: u64 = sidx.references.iter().map(|reference| u64::from(reference.duration)).sum();
+    ticks.saturating_mul(1_000) / u64::from(sidx.timescale.max(1))
 }
 
 /// Whether the segments of a `sidx` reach to the end of the last fragment.
