@@ -44,6 +44,18 @@ fn a_public_rtmp_port_needs_a_token_to_publish() {
 }
 
 #[test]
+fn ports_for_wcs_need_credentials_and_certificates_as_the_main_one_does() {
+    let file = "[wcs]\nlisten = ['127.0.0.1:8080', '0.0.0.0:8081']\n";
+    let refused = loaded(file, Server::default()).unwrap_err();
+    assert!(refused.contains("0.0.0.0:8081 is a public address, and access.api_token"), "{refused}");
+    assert!(loaded(file, Server { open: true, ..Server::default() }).is_ok());
+    let refused = loaded("[wcs]\nlisten_tls = ['127.0.0.1:8443']\n", Server::default()).unwrap_err();
+    assert!(refused.contains("wcs.listen_tls needs the certificate"), "{refused}");
+    let refused = loaded("[wcs]\ninsecure = true\nca_file = 'x'\n", Server::default()).unwrap_err();
+    assert!(refused.contains("wcs.ca_file means nothing"), "{refused}");
+}
+
+#[test]
 fn every_fault_is_named() {
     let unknown = loaded("listne = '127.0.0.1:1'\n", Server::default()).unwrap_err();
     assert!(unknown.contains("listne") && unknown.contains("line 1"), "{unknown}");
