@@ -8,9 +8,11 @@ use crate::error::{Doing, Error};
 use crate::process::Process;
 use crate::publisher::{Clock, publish};
 use crate::report::{line, percentile, row};
+use crate::rtmp;
 use crate::viewer::{Seen, connect};
 
 const STREAM: &str = "/live/bench/stream.flv";
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const BITS_PER_GBIT: f64 = 1e9;
 /// Viewers join and the first key frame passes before anything is counted.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -31,6 +33,14 @@ impl Default for Arguments {
     }
 }
 
+/// How viewers ask for the stream.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Http,
+    WebSocket,
+    Rtmp,
+}
+
 /// What one run measured.
 struct Measured {
     cpu_per_gbit: f64,
@@ -45,19 +55,22 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), Error> {
     line(&format!("# fan-out: one stream of 2.67 Mbit/s to {viewers} viewers on loopback, {seconds} s each"));
     let floor = floor(viewers, seconds).await?;
     row("floor, bare send: server CPU per Gbit", floor, "s", None);
-    for (name, path, websocket) in [
-        ("HTTP-FLV", "/live/bench/stream.flv", false),
-        ("WS-FLV", "/live/bench/stream.flv", true),
-        ("fragmented MP4 over WebSocket", "/live/bench/stream.mp4", true),
+    for (name, path, by) in [
+        ("HTTP-FLV", "/live/bench/stream.flv", By::Http),
+        ("WS-FLV", "/live/bench/stream.flv", By::WebSocket),
+        ("RTMP", "bench/stream", By::Rtmp),
+        ("fragmented MP4 over WebSocket", "/live/bench/stream.mp4", By::WebSocket),
     ] {
-        let measured = format(path, websocket, viewers, seconds).await?;
+        let measured = format(path, by, viewers, seconds).await?;
         row(&format!("{name}: server CPU per Gbit"), measured.cpu_per_gbit, "s", Some(round(1.2 * floor)));
         row(&format!("{name}: memory per viewer"), measured.kib_per_viewer, "KiB", Some(16.0));
         row(&format!("{name}: added latency p50"), measured.p50, "ms", Some(10.0));
         row(&format!("{name}: added latency p95"), measured.p95, "ms", Some(25.0));
     }
-    let alone = format("/live/bench/stream.flv", false, 1, seconds).await?;
-    row("HTTP-FLV, one viewer: added latency p50", alone.p50, "ms", Some(0.5));
+    for (name, path, by) in [("HTTP-FLV", "/live/bench/stream.flv", By::Http), ("RTMP", "bench/stream", By::Rtmp)] {
+        let alone = format(path, by, 1, seconds).await?;
+        row(&format!("{name}, one viewer: added latency p50"), alone.p50, "ms", Some(0.5));
+    }
     Ok(())
 }
 
@@ -69,39 +82,42 @@ async fn floor(viewers: usize, seconds: u64) -> Result<f64, Error> {
     let (count, time) = (viewers.to_string(), (seconds + SETTLE.as_secs() + 2).to_string());
     let server = Process::listening("sluicegate-bench", &["floor", "--viewers", &count, "--seconds", &time]).await?;
     let request = "GET / HTTP/1.1\r\n\r\n";
-    Ok(measure(&server, request, viewers, seconds, &Clock::default()).await?.cpu_per_gbit)
+    Ok(measure(&server, &server.address, request.as_bytes(), viewers, seconds, &Clock::default()).await?.cpu_per_gbit)
 }
 
-async fn format(path: &str, websocket: bool, viewers: usize, seconds: u64) -> Result<Measured, Error> {
+async fn format(path: &str, by: By, viewers: usize, seconds: u64) -> Result<Measured, Error> {
     // A ring that is full before viewers come, so that what grows with them is theirs.
     let path_of_config = std::env::temp_dir().join(format!("sluicegate-bench-{}.toml", std::process::id()));
     std::fs::write(&path_of_config, "[limits]\nring_span = \"2s\"\n").doing("writing the configuration")?;
     let config = path_of_config.display().to_string();
-    let server = Process::listening("upstream", &["--listen", "127.0.0.1:0", "--config", &config]).await?;
+    let server =
+        Process::listening("upstream", &["--listen", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--config", &config])
+            .await?;
     let clock = Clock::default();
     let publisher = tokio::spawn(publish(server.address.clone(), STREAM, clock.clone()));
-    let upgrade = if websocket {
-        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    } else {
-        ""
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n", server.address);
+    let (address, request) = match by {
+        By::Http => (&server.address, format!("{head}\r\n").into_bytes()),
+        By::WebSocket => (&server.address, format!("{head}{UPGRADE}\r\n").into_bytes()),
+        By::Rtmp => (server.rtmp.as_ref().unwrap_or(&server.address), rtmp::request(path)),
     };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{upgrade}\r\n", server.address);
     tokio::time::sleep(SETTLE).await;
-    let measured = measure(&server, &request, viewers, seconds, &clock).await;
+    let measured = measure(&server, address, &request, viewers, seconds, &clock).await;
     publisher.abort();
     measured
 }
 
 async fn measure(
     server: &Process,
-    request: &str,
+    address: &str,
+    request: &[u8],
     viewers: usize,
     seconds: u64,
     clock: &Clock,
 ) -> Result<Measured, Error> {
     let idle = server.usage()?;
     let seen = Arc::new(Seen::default());
-    let watching = connect(&server.address, request, viewers, clock, &seen).await?;
+    let watching = connect(address, request, viewers, clock, &seen).await?;
     tokio::time::sleep(SETTLE).await;
     seen.latencies.lock().map(|mut latencies| latencies.clear()).ok();
     let (bytes_before, before) = (seen.bytes.load(Ordering::Relaxed), server.usage()?);
@@ -115,7 +131,7 @@ async fn measure(
     if gbit < expected * 0.9 {
         return Err(Error::Answer(format!(
             "viewers of `{}` got {gbit:.2} Gbit instead of {expected:.2}",
-            request.trim()
+            String::from_utf8_lossy(request.get(..60).unwrap_or(request)).trim()
         )));
     }
     Ok(Measured {

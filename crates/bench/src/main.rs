@@ -12,6 +12,7 @@ mod process;
 mod publisher;
 mod recovery;
 mod report;
+mod rtmp;
 mod tunnel;
 mod viewer;
 

@@ -20,6 +20,8 @@ pub(crate) struct Process {
     child: Child,
     /// Where it listens; empty for programs that do not.
     pub(crate) address: String,
+    /// Where it listens for RTMP, if it does.
+    pub(crate) rtmp: Option<String>,
 }
 
 /// CPU time and memory of a process at one moment.
@@ -38,16 +40,28 @@ pub(crate) fn sibling(name: &str) -> PathBuf {
 }
 
 impl Process {
-    /// Starts a program that prints `listening on http://ADDRESS/` on its standard output.
+    /// Starts a program that prints `listening on http://ADDRESS/` on its standard output, and perhaps the same of RTMP
+    /// before it.
     pub(crate) async fn listening(program: &str, arguments: &[&str]) -> Result<Self, Error> {
         let mut process = Self::quiet(program, arguments)?;
         let failed = |why: String| Error::Start { program: program.to_owned(), why };
         let Some(stdout) = process.child.stdout.take() else { return Err(failed("no standard output".into())) };
         let mut lines = BufReader::new(stdout).lines();
-        let line = tokio::time::timeout(START, lines.next_line()).await;
-        let line = line.map_err(|_| failed("it said nothing".into()))?.doing("reading its output")?.unwrap_or_default();
-        let address = line.split_once("http://").and_then(|(_, rest)| rest.split('/').next());
-        process.address = address.ok_or_else(|| failed(format!("it said {line:?}")))?.to_owned();
+        let after = |line: &str, scheme: &str| {
+            let (_, rest) = line.split_once(scheme)?;
+            rest.split('/').next().map(str::to_owned)
+        };
+        loop {
+            let line = tokio::time::timeout(START, lines.next_line()).await;
+            let line = line.map_err(|_| failed("it said nothing".into()))?.doing("reading its output")?;
+            let line = line.ok_or_else(|| failed("it said nothing".into()))?;
+            if let Some(address) = after(&line, "http://") {
+                process.address = address;
+                break;
+            }
+            let address = after(&line, "rtmp://").ok_or_else(|| failed(format!("it said {line:?}")))?;
+            process.rtmp = Some(address);
+        }
         // What it may print later must not stop it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(process)
@@ -64,7 +78,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| Error::Start { program: program.to_owned(), why: error.to_string() })?;
-        Ok(Self { child, address: String::new() })
+        Ok(Self { child, address: String::new(), rtmp: None })
     }
 
     /// Ends it without a word, as a crash does.

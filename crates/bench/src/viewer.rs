@@ -27,7 +27,7 @@ pub(crate) struct Seen {
 /// Connects `count` viewers and returns when all have their answer's head. They read until they are dropped.
 pub(crate) async fn connect(
     address: &str,
-    request: &str,
+    request: &[u8],
     count: usize,
     clock: &Clock,
     seen: &Arc<Seen>,
@@ -35,7 +35,7 @@ pub(crate) async fn connect(
     let mut viewers = tokio::task::JoinSet::new();
     for number in 0..count {
         let mut socket = TcpStream::connect(address).await.doing("connecting a viewer")?;
-        socket.write_all(request.as_bytes()).await.doing("asking for the stream")?;
+        socket.write_all(request).await.doing("asking for the stream")?;
         let probe = (number % PROBE_EVERY == 0).then(|| clock.clone());
         viewers.spawn(watch(socket, probe, Arc::clone(seen)));
     }

@@ -189,6 +189,7 @@ pub async fn pull(
 ) -> Result<(), Error> {
     let mut client = Client::connect(url, tls, Purpose::Play).await?;
     client.started().await?;
+    client.line.expect_media();
     let publisher = publish()?;
     metrics::pulled();
     let done = feed(&mut client, &publisher, limits).await;

@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::Error;
 
-/// The buffer that is read into. Messages are cut from it, so it is as large as a key frame.
-const READ_BYTES: usize = 64 << 10;
-/// A buffer with less room than this is not read into any more.
-const LEAST_READ_BYTES: usize = 4 << 10;
+/// The buffer that commands are read into. Players say little, and there may be many.
+const COMMAND_BYTES: usize = 4 << 10;
+/// The buffer that media is read into. Messages are cut from it, so it is as large as a key frame.
+const MEDIA_BYTES: usize = 64 << 10;
 /// Buffers written with one call.
 pub(crate) const MAX_SLICES: usize = 16;
 /// How long the other side may take to close after we have said goodbye.
@@ -26,20 +26,27 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 pub(crate) struct Line {
     socket: Socket,
     buffer: BytesMut,
+    /// Bytes of a new buffer. One with a sixteenth of it left is not read into any more.
+    room: usize,
     stall: Duration,
 }
 
 impl Line {
     /// A connection whose peer may take nothing for as long as `stall`.
     pub(crate) fn new(socket: Socket, stall: Duration) -> Self {
-        Self { socket, buffer: BytesMut::new(), stall }
+        Self { socket, buffer: BytesMut::new(), room: COMMAND_BYTES, stall }
+    }
+
+    /// Media is to be read from now on.
+    pub(crate) fn expect_media(&mut self) {
+        self.room = MEDIA_BYTES;
     }
 
     /// What arrives next, `None` at the end. Nothing is lost when this is dropped before it is done.
     pub(crate) async fn read(&mut self) -> Result<Option<Bytes>, Error> {
         // Frames keep the buffer alive that they were cut from, so it is used up before there is a new one.
-        if self.buffer.capacity() < LEAST_READ_BYTES {
-            self.buffer.reserve(READ_BYTES);
+        if self.buffer.capacity() < self.room / 16 {
+            self.buffer.reserve(self.room);
         }
         let count = self.socket.read_buf(&mut self.buffer).await?;
         Ok((count > 0).then(|| self.buffer.split().freeze()))

@@ -100,10 +100,8 @@ impl Connection {
     /// Takes what the client says. Returns whether it has ended the stream.
     async fn has_ended(&mut self, bytes: Bytes) -> Result<bool, Error> {
         self.session.handle_bytes(bytes);
-        let mut ended = false;
-        while let Some(event) = self.session.poll_event()? {
-            ended |= event == ServerEvent::Ended;
-        }
+        // What the client asks for behind that end waits in the session.
+        let ended = self.session.poll_event()? == Some(ServerEvent::Ended);
         self.flush().await?;
         Ok(ended)
     }

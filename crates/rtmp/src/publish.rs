@@ -29,6 +29,7 @@ impl Connection {
         };
         tracing::info!(peer = %self.peer, software = request.software, "publishing by RTMP");
         self.session.accept_publish();
+        self.line.expect_media();
         match self.feed(&publisher).await {
             Ok(End::Stream) => {
                 tracing::info!("the publisher has left");

@@ -114,6 +114,22 @@ impl Script {
         self.send(&both.concat()).await;
     }
 
+    async fn ends_and(&mut self, what: &str, arguments: &[Vec<u8>]) {
+        let mut bytes = command("deleteStream", 8.0, &[NULL.to_vec(), number(1.0)], 0, 128);
+        bytes.extend(command("createStream", 9.0, &[NULL.to_vec()], 0, 128));
+        bytes.extend(command(what, 10.0, arguments, 1, 128));
+        self.send(&bytes).await;
+    }
+
+    /// Leaves one stream for another, without waiting for answers.
+    pub(crate) async fn ends_and_plays(&mut self, stream: &str) {
+        self.ends_and("play", &[NULL.to_vec(), string(stream)]).await;
+    }
+
+    pub(crate) async fn ends_and_publishes(&mut self, stream: &str) {
+        self.ends_and("publish", &[NULL.to_vec(), string(stream), string("live")]).await;
+    }
+
     /// Everything that OBS says until it may send.
     pub(crate) async fn publishes(&mut self, stream: &str) {
         self.connects().await;

@@ -1,6 +1,7 @@
 //! The service and the clients on loopback, against each other, against scripts, and against ffmpeg.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod again;
 mod encoder;
 mod ffmpeg;
 mod refusals;
