@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sluicegate_hub::StreamName;
 use sluicegate_launch::{Failure, LogFormat, Secret, read};
+use sluicegate_sites::relays::RelayConfig;
 use sluicegate_sites::{Source, downstream};
 use url::Url;
 
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) push_targets: Option<Vec<Url>>,
     /// RTMP at the site.
     pub(crate) rtmp: Rtmp,
+    /// Streams that are copied to other servers, and from them.
+    pub(crate) relays: Vec<RelayConfig>,
 }
 
 /// How requests of the m7s plugin's routes are answered.
@@ -150,6 +153,7 @@ impl Default for Config {
             m7s: M7s::default(),
             push_targets: None,
             rtmp: Rtmp::default(),
+            relays: Vec::new(),
         }
     }
 }
@@ -212,6 +216,7 @@ impl Config {
     fn validate(&self, faults: &mut Vec<String>) {
         self.limits.validate(faults);
         self.rtmp.validate(faults);
+        faults.extend(self.relays.iter().filter_map(|relay| relay.spec().err()));
         if self.upstreams.is_empty() {
             faults.push("no upstream is given; use --upstream URL, or [[upstreams]] in the file".to_owned());
         }

@@ -5,7 +5,6 @@ mod config;
 mod identity;
 mod import;
 mod port;
-mod relays;
 mod rtmp;
 mod run;
 

@@ -48,7 +48,9 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     let mut running = running.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
     relays.register(&["ws", "wss"], &running.target(tls.clone()));
     crate::rtmp::register(&relays, &running, &hub, tls, rtmp_outputs);
-    crate::relays::keep(&relays, &config.state_dir)?;
+    let kept = sluicegate_sites::relays::keep(&relays, &config.state_dir);
+    kept.map_err(|error| Failure::work("reading saved relays", error))?;
+    sluicegate_sites::relays::begin(&relays, &config.relays);
     while signals.next().await == Signal::Reload {
         let done = reload(&config, arguments, &egress, &mut encoders, &mut running).await;
         match done.and_then(|fresh| Ok((allowed(&fresh)?, fresh))) {
@@ -201,6 +203,7 @@ async fn reload(
         ("log", running.log != fresh.log || running.log_format != fresh.log_format),
         ("state_dir", running.state_dir != fresh.state_dir),
         ("rtmp", running.rtmp != fresh.rtmp),
+        ("relays", running.relays != fresh.relays),
     ];
     for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {
         tracing::warn!(key, "this change needs a restart");

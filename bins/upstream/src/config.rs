@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sluicegate_api::{Access, Rule};
 use sluicegate_launch::{Failure, LogFormat, Secret, Span, read};
+use sluicegate_sites::relays::RelayConfig;
 use sluicegate_sites::upstream::m7s;
 
 use self::limits::Limits;
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) webrtc: WebRtc,
     /// RTMP in and out.
     pub(crate) rtmp: Rtmp,
+    /// Streams that are copied to other servers, and from them.
+    pub(crate) relays: Vec<RelayConfig>,
     /// Compatibility with Flashphoner WCS.
     pub(crate) wcs: Wcs,
 }
@@ -103,6 +106,7 @@ impl Default for Config {
             m7s: M7s::default(),
             webrtc: WebRtc::default(),
             rtmp: Rtmp::default(),
+            relays: Vec::new(),
             wcs: Wcs::default(),
         }
     }
@@ -147,6 +151,7 @@ impl Config {
         let access = self.access.resolve(faults);
         self.limits.validate(faults);
         self.webrtc.validate(faults);
+        faults.extend(self.relays.iter().filter_map(|relay| relay.spec().err()));
         self.rtmp.validate(self.tls.is_some(), access.publish == Rule::Open && !self.open, faults);
         self.wcs.validate(self.tls.is_some(), faults);
         let listens = [&self.listen].into_iter().chain(self.wcs.addresses());

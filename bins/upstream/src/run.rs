@@ -11,16 +11,18 @@ use axum::middleware::{Next, from_fn};
 use sluicegate_api::{Access, Rule, State, install_metrics};
 use sluicegate_http_proxy::ingress;
 use sluicegate_hub::Hub;
-use sluicegate_hub::relay::Relays;
+use sluicegate_hub::relay::{Relays, Target};
 use sluicegate_launch::{Failure, Signal, Signals};
 use sluicegate_net::link::Directory;
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
-use sluicegate_net::tls::ServerTls;
+use sluicegate_net::tls::{ClientTls, ServerTls};
+use sluicegate_sites::relays;
 use sluicegate_sites::tokens::Tokens;
 use sluicegate_sites::upstream::{self, Sites};
 use sluicegate_webrtc_relay::Engine;
 use sluicegate_ws_stream::Service;
+use sluicegate_ws_stream::client::FlvTarget;
 
 use crate::cli::Server;
 use crate::config::{self, Config};
@@ -40,6 +42,7 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     let listener = Listener::bind(config.listen, tls.clone(), limits).await;
     let listener = listener.map_err(|error| Failure::work("listening", error))?;
     let rtmp = config.rtmp.start(&config, &host.state, &host.access, tls.as_ref(), &shutdown).await?;
+    begin_relays(&host.state.relays, &config)?;
     announce(&listener, tls.is_some(), &config);
     let tokens = Arc::clone(&host.tokens);
     tokio::spawn(async move { tokens.watch().await });
@@ -79,6 +82,23 @@ fn announce(listener: &Listener, tls: bool, config: &Config) {
     let _ = writeln!(out, "listening on {scheme}://{address}/").and_then(|()| out.flush());
 }
 
+/// Lets relays go by FLV, WHIP and WHEP. RTMP and WCS register themselves.
+fn register(relays: &Relays, hub: &Hub, webrtc: Option<&Engine>) -> Result<(), Failure> {
+    let tls = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
+    let flv: Arc<dyn Target> = Arc::new(FlvTarget::new(hub.clone(), tls.clone()));
+    relays.register(&FlvTarget::SCHEMES, &flv);
+    webrtc.iter().for_each(|engine| engine.register(relays, tls.clone()));
+    Ok(())
+}
+
+/// Begins the relays of the configuration, and those that are kept over a restart.
+fn begin_relays(relays: &Relays, config: &Config) -> Result<(), Failure> {
+    let kept = relays::keep(relays, &config.state_dir);
+    kept.map_err(|error| Failure::work("reading saved relays", error))?;
+    relays::begin(relays, &config.relays);
+    Ok(())
+}
+
 /// The services of one process.
 struct Host {
     sites: Sites,
@@ -110,6 +130,7 @@ impl Host {
         let webrtc = config.webrtc.start(config.listen.port(), &hub, access.publish != Rule::Open)?;
         let access = Arc::new(ArcSwap::from_pointee(access));
         let relays = Relays::new();
+        register(&relays, &hub, webrtc.as_ref())?;
         let wcs = config.wcs.start(&hub, webrtc.as_ref(), &relays, &access, shutdown)?;
         let state = State { hub, relays, sites: directory, metrics: Some(metrics), shutdown: shutdown.clone() };
         Ok(Self { sites, streams, webrtc, wcs, tokens, state, access, proxy: limits.proxy() })
@@ -161,6 +182,7 @@ impl Host {
             ("limits", running.limits != fresh.limits),
             ("m7s", running.m7s != fresh.m7s),
             ("webrtc", running.webrtc != fresh.webrtc),
+            ("relays", running.relays != fresh.relays),
             ("rtmp", running.rtmp != fresh.rtmp),
             ("wcs", running.wcs != fresh.wcs),
         ];

@@ -6,6 +6,7 @@
 //! bring.
 
 pub mod downstream;
+pub mod relays;
 pub mod tokens;
 pub mod upstream;
 

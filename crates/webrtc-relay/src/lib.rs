@@ -5,6 +5,7 @@
 //! Packets are made from the hub's frames once per frame, for all viewers; a session adds what is its own, and encrypts.
 
 mod choose;
+mod client;
 mod config;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod play;
 mod publish;
 mod session;
 mod sound;
+mod target;
 
 pub use config::{Config, IceServer};
 pub use engine::Engine;

@@ -13,8 +13,10 @@ use crate::formats::{Container, Flv};
 
 mod pull;
 pub(crate) mod push;
+mod relay;
 
 pub use pull::pull;
+pub use relay::FlvTarget;
 
 /// Pushes the stream as FLV, whole tags per binary message, until it ends, `stop` is cancelled or the server closes. The
 /// socket is closed with a code and a reason.
