@@ -51,17 +51,22 @@ const CONNECTIONS: &str = "
     true";
 
 /// A node with ports of its own for WCS.
-struct Node {
-    upstream: Upstream,
+pub(crate) struct Node {
+    pub(crate) upstream: Upstream,
     /// Where pages, servers and tools come.
     port: String,
 }
 
 impl Node {
     async fn start() -> Self {
+        Self::with("[wcs]\nlisten = [\"127.0.0.1:0\"]\n").await
+    }
+
+    /// A node by a configuration that has one plain port of its own for WCS.
+    pub(crate) async fn with(configuration: &str) -> Self {
         let state = tempfile::tempdir().unwrap();
         let config = state.path().join("upstream.toml");
-        std::fs::write(&config, "[wcs]\nlisten = [\"127.0.0.1:0\"]\n").unwrap();
+        std::fs::write(&config, configuration).unwrap();
         let config = config.display().to_string();
         let mut upstream = Upstream::start_at("127.0.0.1:0", state, &["--config", &config]).await;
         let port = upstream.program.says("WCS at ws://").await;
@@ -72,7 +77,7 @@ impl Node {
         format!("ws://{}", self.port)
     }
 
-    async fn post(&self, method: &str, body: &Value) -> (u16, String) {
+    pub(crate) async fn post(&self, method: &str, body: &Value) -> (u16, String) {
         let path = format!("/rest-api/{method}");
         let headers = [("Content-Type", "application/json;charset=UTF-8")];
         let answer = api::send("POST", &self.port, &path, &headers, body.to_string().as_bytes()).await.unwrap();
@@ -80,7 +85,7 @@ impl Node {
     }
 
     /// Whether a tool finds the stream.
-    async fn has(&self, name: &str) -> bool {
+    pub(crate) async fn has(&self, name: &str) -> bool {
         self.post("stream/find", &json!({ "name": name, "published": true })).await.0 == 200
     }
 }

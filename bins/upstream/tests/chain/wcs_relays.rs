@@ -1,0 +1,85 @@
+//! Relays by WCS between two upstreams, as tools and operators see them.
+
+use serde_json::{Value, json};
+use sluicegate_testbed::peer::{Peer, find};
+use sluicegate_testbed::{api, until};
+
+use crate::proxy::curl;
+use crate::stage::{STREAM, Site, Upstream};
+use crate::wcs::Node;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sites_stream_goes_by_tls_to_a_node_that_wants_a_token() {
+    let Some(path) = find(Peer::Curl) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = format!("[tls]\ncertificate = '{}'\nkey = '{}'\n", certificate.display(), key.display());
+    let access = "[access]\napi_token = 'api'\npublish_token = 'secret'\n";
+    let ports = "[wcs]\nlisten = ['127.0.0.1:0']\nlisten_tls = ['127.0.0.1:0']\n";
+    let mut two = Node::with(&format!("{tls}{access}{ports}")).await;
+    let port = two.upstream.program.says("WCS at wss://").await;
+    let uri = format!("wss://{}", port.trim());
+    let trusting = format!("[wcs]\nlisten = ['127.0.0.1:0']\nca_file = '{}'\n", certificate.display());
+    let (one, stranger) = (Node::with(&trusting).await, Node::with("[wcs]\nlisten = ['127.0.0.1:0']\n").await);
+    let (_site, _other) = (Site::with_stream(&one.upstream).await, Site::with_stream(&stranger.upstream).await);
+
+    let push = |uri: &str| json!({ "uri": uri, "localStreamName": STREAM, "remoteStreamName": "copy" });
+    let (status, why) = one.post("pull/push", &push(&uri)).await;
+    assert!(status == 500 && why.contains("Restricted access"), "{status} {why}");
+    let shown = format!("{uri}/?token=secret");
+    let (status, why) = stranger.post("pull/push", &push(&shown)).await;
+    assert!(status == 500 && why.contains("certificate"), "{status} {why}");
+    assert_eq!(one.post("pull/push", &push(&shown)).await, (200, String::new()));
+    assert_eq!(two.post("stream/find", &json!({ "name": "copy" })).await.0, 401, "that is the API's");
+    let (authority, url) = (certificate.to_str().unwrap(), two.upstream.url("https", "/api/v1/streams/copy"));
+    let flows = until("frames", || async {
+        let shown = curl(&path, &["--cacert", authority, "-H", "Authorization: Bearer api", &url]).await;
+        let stream: Value = serde_json::from_slice(&shown).ok()?;
+        (stream["frames_in"].as_u64()? > 100).then_some(stream)
+    })
+    .await;
+    assert_eq!((&flows["publisher"], flows["tracks"].as_array().unwrap().len()), (&json!("wcs"), 2), "{flows}");
+}
+
+/// Waits for the one relay to be in a state.
+async fn until_relay(upstream: &Upstream, state: &str) -> Value {
+    until(state, || async {
+        let list = api::get(&upstream.address, "/api/v1/relays").await;
+        Some(list[0].clone()).filter(|relay| relay["state"] == state)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_of_the_api_is_tried_again_and_kept_over_a_restart() {
+    let (one, two) = (Upstream::start().await, Upstream::start().await);
+    let site = Site::with_stream(&one).await;
+    let relay = json!({
+        "direction": "push", "protocol": "wcs", "stream": STREAM, "target": two.url("ws", ""), "remote": "copy",
+        "saved": true,
+    });
+    let body = relay.to_string();
+    let begun = api::send("POST", &one.address, "/api/v1/relays", &[], body.as_bytes()).await.unwrap();
+    assert_eq!(begun.status, 201, "{}", begun.text());
+    until_relay(&one, "PUBLISHING").await;
+    api::until_stream(&two.address, "copy", "live").await;
+    // The far side goes and returns.
+    let two = two.crash_and_return().await;
+    api::until_stream(&two.address, "copy", "live").await;
+    let again = until_relay(&one, "PUBLISHING").await;
+    assert!(again["attempts"].as_u64().unwrap() > 1, "{again}");
+    // So does this one, and its site.
+    drop(site);
+    let one = one.crash_and_return().await;
+    let _site = Site::with_stream(&one).await;
+    let again = until_relay(&one, "PUBLISHING").await;
+    assert_eq!((&again["saved"], &again["remote"]), (&json!(true), &json!("copy")));
+    api::until_stream(&two.address, "copy", "live").await;
+    let path = format!("/api/v1/relays/{}", again["id"]);
+    assert_eq!(api::request("DELETE", &one.address, &path).await.unwrap().status, 204);
+    until_relay(&one, "STOPPED").await;
+    api::gone(&two.address, "copy").await;
+}
