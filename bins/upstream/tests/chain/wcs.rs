@@ -17,11 +17,11 @@ const PAGE: &str = "
             .on('ESTABLISHED', (session) => { globalThis.session = session; done(true); })
             .on('FAILED', () => failed('session failed')).on('DISCONNECTED', () => failed('disconnected'));
     });
-    globalThis.stream = (name, verb, up) => new Promise((done) => {
+    globalThis.stream = (name, verb, up, options = {}) => new Promise((done) => {
         const display = document.createElement('div');
         document.body.append(display);
         globalThis.told = [];
-        const stream = session.createStream({name, display, cacheLocalResources: true});
+        const stream = session.createStream({name, display, cacheLocalResources: true, ...options});
         for (const status of ['PUBLISHING', 'PLAYING', 'UNPUBLISHED', 'STOPPED', 'FAILED']) {
             stream.on(status, (stream) => {
                 told.push([status, stream.getInfo()].filter((text) => text).join(': '));
@@ -203,5 +203,33 @@ async fn a_sites_stream_plays_in_a_page_of_the_sdk() {
         let mut viewer = page(&chromium, &sdk, &node, &node.uri()).await;
         assert_eq!(play(&mut viewer, STREAM).await, "PLAYING");
         pictures_advance(&mut viewer).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_one_kind_play_as_they_are() {
+    let Some((chromium, sdks)) = versions() else { return };
+    let node = Node::start().await;
+    for sdk in sdks {
+        let mut camera = page(&chromium, &sdk, &node, &node.uri()).await;
+        let constraints = "{constraints: {audio: true, video: false}}";
+        assert_eq!(
+            camera.value(&format!("stream('sound', 'publish', 'PUBLISHING', {constraints})")).await,
+            "PUBLISHING"
+        );
+        let constraints = "{constraints: {audio: false, video: {width: 320, height: 240}}}";
+        assert_eq!(
+            camera.value(&format!("stream('silent', 'publish', 'PUBLISHING', {constraints})")).await,
+            "PUBLISHING"
+        );
+        let mut viewer = page(&chromium, &sdk, &node, &node.uri()).await;
+        assert_eq!(play(&mut viewer, "sound").await, "PLAYING");
+        viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+        // The element plays instead of waiting for a picture.
+        viewer.until("[...document.querySelectorAll('video')].at(-1).currentTime > 1").await;
+        assert_eq!(play(&mut viewer, "silent").await, "PLAYING");
+        pictures_advance(&mut viewer).await;
+        camera.value("session.disconnect()").await;
+        until("the end", || async { (!node.has("sound").await && !node.has("silent").await).then_some(()) }).await;
     }
 }
