@@ -37,9 +37,11 @@ pub enum Kind {
 pub struct Limits {
     /// A peer with a smaller round trip is near. Default 5 ms.
     pub near: Duration,
-    /// Unacknowledged bytes to a near peer that is no node of ours. Default 128 KiB: two messages, which the 208 KiB of a
-    /// Linux socket just hold. 1 MiB makes a browser stall for 1 to 2 s.
+    /// Unacknowledged bytes to a near browser. Default 64 KiB: one message and a little, which the 128 KiB of its socket
+    /// hold as datagrams. On a busy host 128 KiB makes it stall for a second now and then, 1 MiB always.
     pub near_window: usize,
+    /// Likewise to another stack. Default 96 KiB: what the 208 KiB of a Linux socket hold.
+    pub stack_window: usize,
     /// Pace to a near browser in bytes a second. Default 150 Mbit/s.
     pub near_rate: u64,
     /// The window to others covers so much time at the measured drain rate. Default 0.8 s, well below a lifetime of 2 s.
@@ -56,7 +58,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             near: Duration::from_millis(5),
-            near_window: 128 << 10,
+            near_window: 64 << 10,
+            stack_window: 96 << 10,
             near_rate: 150_000_000 / 8,
             drain: Duration::from_millis(800),
             least: 128 << 10,
@@ -149,9 +152,10 @@ impl Pacer {
     pub fn window(&self) -> usize {
         let limits = &self.limits;
         match self.kind {
-            Kind::Browser | Kind::Stack if self.is_near() => limits.near_window,
+            Kind::Browser if self.is_near() => limits.near_window,
+            Kind::Stack if self.is_near() => limits.stack_window,
             Kind::Node { window } if self.is_near() => {
-                usize::try_from(window).unwrap_or(limits.most).clamp(limits.near_window.min(limits.most), limits.most)
+                usize::try_from(window).unwrap_or(limits.most).clamp(limits.stack_window.min(limits.most), limits.most)
             }
             _ => {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped below")]
@@ -278,7 +282,7 @@ mod tests {
         let mut pacer = pacer(Kind::Browser, 0);
         let (sent, _, most) = run(&mut pacer, &mut link(now, 2_000.0, 0), now, time);
         assert!((140.0..=151.0).contains(&mbit(sent, time)), "{}", mbit(sent, time));
-        assert!(most <= 128 << 10, "{most}");
+        assert!(most <= 64 << 10, "{most}");
         // After a pause only one message goes at once.
         let later = now + time * 2;
         assert_eq!(pacer.verdict(later, 0, MESSAGE), Verdict::Send);

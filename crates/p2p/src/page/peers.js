@@ -5,7 +5,7 @@ const CHUNK = 51200;
 // How long other peers may say that they have a segment too, once one has; then the one that gave least sends it.
 const GATHER = 20;
 // How long a sender may be silent: one of ours until we ask for what is missing, an existing one until we ask another.
-const STALL = 1000;
+const STALL = 1500;
 const OLD_STALL = 3000;
 // How long nobody may have a segment before all are asked again.
 const AGAIN = 2000;

@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use crate::chunk::{Assembly, Header, Key, Message};
 
-/// How long a peer that speaks our version may send nothing before we ask for what is missing.
-const STALL: Duration = Duration::from_millis(700);
+/// How long a peer that speaks our version may send nothing before we ask for what is missing: longer than SCTP waits
+/// before it repeats the end of a burst.
+const STALL: Duration = Duration::from_millis(1_500);
 /// How long an existing peer may send nothing before we ask another: its first chunk takes 1.1 s.
 const OLD_STALL: Duration = Duration::from_secs(3);
 /// How long it may take until its first chunk: others come before us.

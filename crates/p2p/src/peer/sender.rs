@@ -29,6 +29,14 @@ impl Sending {
         (number < chunk_count(self.segment.len())).then_some(number)
     }
 
+    /// Whether a chunk is still to come.
+    fn holds(&self, number: usize) -> bool {
+        match &self.numbers {
+            Numbers::From(next) => number >= *next,
+            Numbers::Listed(listed) => listed.contains(&number),
+        }
+    }
+
     fn advance(&mut self) {
         match &mut self.numbers {
             Numbers::From(number) => *number += 1,
@@ -75,12 +83,21 @@ impl Sender {
     }
 
     /// Takes a segment on, or some of its chunks. One that waits already is not taken twice; one that is being sent is
-    /// sent once more, as the existing node does.
+    /// sent once more, as the existing node does. Chunks that are still to come are not taken twice either.
     ///
     /// # Errors
     /// [`Code::Busy`] past the limit.
     pub fn resolve(&mut self, key: Key, chunks: Option<Vec<usize>>) -> Result<(), Code> {
-        if self.waiting.iter().any(|waiting| waiting.key == key && waiting.chunks == chunks) {
+        let covers = |waiting: &Waiting| waiting.key == key && (waiting.chunks.is_none() || waiting.chunks == chunks);
+        if self.waiting.iter().any(covers) {
+            return Ok(());
+        }
+        let chunks = chunks.map(|mut chunks| {
+            let sending = self.sending.iter().filter(|sending| sending.key == key);
+            sending.for_each(|sending| chunks.retain(|number| !sending.holds(*number)));
+            chunks
+        });
+        if chunks.as_ref().is_some_and(Vec::is_empty) {
             return Ok(());
         }
         if self.len() >= self.limit {

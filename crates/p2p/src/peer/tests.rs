@@ -132,6 +132,14 @@ fn chunks_are_sent_again() {
     // The ninth does not exist, and ends the list.
     assert_eq!(chunks(&mut session), [(3, 2), (3, 0)]);
     assert_eq!(session.tasks(), 0);
+    // What is still to come is not sent twice.
+    says(&mut session, now, &Message::Resolve(key(3)));
+    session.handle_loaded(&key(3), Ok(vec![0; CHUNK_LENGTH * 3].into()));
+    session.poll_chunk();
+    assert_eq!(says(&mut session, now, &Message::Resend(key(3), vec![1, 2])), []);
+    assert_eq!(says(&mut session, now, &Message::Resend(key(3), vec![0, 1])), [Output::Load(key(3))]);
+    session.handle_loaded(&key(3), Ok(vec![0; CHUNK_LENGTH * 3].into()));
+    assert_eq!(chunks(&mut session), [(3, 1), (3, 0), (3, 2)]);
 }
 
 #[test]

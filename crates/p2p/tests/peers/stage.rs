@@ -18,7 +18,7 @@ use url::Url;
 /// No step of a test takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a node waits for somebody who has a segment.
-pub(crate) const FOUND: Duration = Duration::from_secs(1);
+pub(crate) const FOUND: Duration = Duration::from_secs(2);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -40,7 +40,7 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 /// Segments whose bytes follow from their place.
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
-    pub(crate) lengths: HashMap<Key, usize>,
+    pub(crate) segments: HashMap<Key, Bytes>,
     /// A segment with this id never comes.
     pub(crate) hangs: Option<String>,
     /// What was asked for.
@@ -56,8 +56,9 @@ pub(crate) fn bytes(key: &Key, length: usize) -> Bytes {
 
 impl Shelf {
     pub(crate) fn with(segments: &[(&str, u64, usize)]) -> Self {
-        let lengths = segments.iter().map(|(id, index, length)| (Key::new(*id, *index), *length)).collect();
-        Self { lengths, ..Self::default() }
+        let keys = segments.iter().map(|(id, index, length)| (Key::new(*id, *index), *length));
+        let segments = keys.map(|(key, length)| (key.clone(), bytes(&key, length))).collect();
+        Self { segments, ..Self::default() }
     }
 }
 
@@ -66,19 +67,19 @@ impl Segments for Shelf {
         if self.hangs.as_ref() == Some(&key.id) {
             return Box::pin(std::future::pending());
         }
-        let length = self.lengths.get(&key).map(|length| *length as u64);
+        let length = self.segments.get(&key).map(|segment| segment.len() as u64);
         Box::pin(std::future::ready(length))
     }
 
     fn cached(&self, key: &Key) -> bool {
-        self.lengths.contains_key(key) && self.hangs.as_ref() != Some(&key.id)
+        self.segments.contains_key(key) && self.hangs.as_ref() != Some(&key.id)
     }
 
     fn segment(&self, key: Key) -> BoxFuture<'static, Result<Bytes, Code>> {
         if self.hangs.as_ref() == Some(&key.id) {
             return Box::pin(std::future::pending());
         }
-        let segment = self.lengths.get(&key).map(|length| bytes(&key, *length)).ok_or(Code::NotFound);
+        let segment = self.segments.get(&key).cloned().ok_or(Code::NotFound);
         self.asked.lock().unwrap().push(key);
         Box::pin(std::future::ready(segment))
     }
