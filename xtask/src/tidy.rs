@@ -8,7 +8,7 @@ use crate::cargo::{program, root};
 use crate::error::Error;
 
 /// Which layer each package stands in; a package may depend on lower layers only.
-const LAYERS: [(&str, u8); 25] = [
+const LAYERS: [(&str, u8); 26] = [
     ("media", 0),
     ("flv", 1),
     ("fmp4", 1),
@@ -22,6 +22,7 @@ const LAYERS: [(&str, u8); 25] = [
     ("rtc-driver", 2),
     ("ws-stream", 3),
     ("rtmp", 3),
+    ("rtsp", 3),
     ("http-proxy", 3),
     ("sites", 3),
     ("api", 3),

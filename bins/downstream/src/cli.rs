@@ -13,14 +13,15 @@ Examples:
       The upstream shows the stream as cams/door-cam-7 and the service under /proxy/cam-7/web/.
 
   downstream --upstream wss://media.example.org --site cam-7 --token-file token \\
-             --stream 'cams/yard=exec:ffmpeg -i rtsp://10.0.0.9/1 -c copy -f flv -'
-      A camera by ffmpeg, which runs only while somebody watches.
+             --stream cams/yard=rtsp://admin:secret@10.0.0.9/main
+      A camera, which is asked for its stream only while somebody watches.
 
 Sources:
   file:PATH          an FLV file, played at its own pace, again and again
   exec:COMMAND       what a command writes to its standard output, as FLV
   ws://, http:// …   a stream of another server, WS-FLV or HTTP-FLV
   rtmp://, rtmps://  a stream of another server, rtmp://HOST/APP/STREAM
+  rtsp://…           a camera, rtsp://USER:PASSWORD@HOST/PATH; rtsp+udp:// for media by UDP
   listen:ADDRESS     an encoder publishes to http://ADDRESS/live/NAME.flv at the site
   listen:rtmp        an encoder publishes NAME at the site's RTMP port, see --rtmp";
 

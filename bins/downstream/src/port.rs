@@ -13,7 +13,7 @@ use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// The port of the WebSocket stream service, and of RTMP for pulls.
+/// The port of the WebSocket stream service, and of RTMP and RTSP for pulls.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) tls: ClientTls,
@@ -38,6 +38,10 @@ impl FlvPort for Port {
             if RtmpTarget::SCHEMES.contains(&url.scheme()) {
                 let limits = sluicegate_rtmp::Limits::default();
                 return Ok(sluicegate_rtmp::client::pull(&url, &tls, limits, || Ok(publisher)).await?);
+            }
+            if sluicegate_rtsp::SCHEMES.contains(&url.scheme()) {
+                let limits = sluicegate_rtsp::Limits::default();
+                return Ok(sluicegate_rtsp::pull(&url, limits, || Ok(publisher)).await?);
             }
             Ok(client::pull(&url, &tls, publisher, Limits::default()).await?)
         })

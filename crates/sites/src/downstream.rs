@@ -28,6 +28,8 @@ mod target;
 use session::Control;
 use streams::Streams;
 
+pub use streams::{Want, Wants};
+
 /// One upstream to dial.
 #[derive(Debug, Clone)]
 pub struct UpstreamConfig {
@@ -122,6 +124,12 @@ impl Running {
     #[must_use]
     pub fn feeding(&self, target: Arc<dyn Target>) -> Arc<dyn Target> {
         Arc::new(target::Feeding { streams: Arc::clone(&self.streams), target })
+    }
+
+    /// For others who show the site's streams, and need their sources to run meanwhile.
+    #[must_use]
+    pub fn wants(&self) -> Wants {
+        Wants(Arc::clone(&self.streams))
     }
 
     /// Waits until everything has ended, which it does after the shutdown has begun.

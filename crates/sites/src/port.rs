@@ -29,7 +29,7 @@ pub trait FlvPort: Send + Sync + 'static {
     /// Publishes the FLV that `input` gives.
     fn publish(&self, input: Pin<Box<dyn AsyncRead + Send>>, publisher: Publisher) -> PortFuture;
 
-    /// Publishes the stream at a `ws`, `wss`, `http`, `https`, `rtmp` or `rtmps` URL.
+    /// Publishes the stream at a URL with one of [`Source::SCHEMES`](crate::Source::SCHEMES).
     fn pull(&self, url: Url, publisher: Publisher) -> PortFuture;
 
     /// Sends a stream as FLV on `websocket`, until `stop` is cancelled; then it closes in order.

@@ -27,7 +27,7 @@ pub enum Source {
     File(PathBuf),
     /// `exec:COMMAND`: what a shell command writes to its standard output; started anew when it ends.
     Exec(String),
-    /// `ws://`, `wss://`, `http://`, `https://`, `rtmp://` or `rtmps://`: a stream of another server.
+    /// A stream of another server or a camera, by any of [`Source::SCHEMES`].
     Pull(Url),
     /// `listen`: an encoder publishes it at the site's own listener.
     Listen,
@@ -43,13 +43,14 @@ impl std::str::FromStr for Source {
             Some(("file", path)) => Ok(Self::File(path.into())),
             Some(("exec", "")) => Err(bad("the command is missing")),
             Some(("exec", command)) => Ok(Self::Exec(command.to_owned())),
-            Some(("ws" | "wss" | "http" | "https" | "rtmp" | "rtmps", _)) => {
+            Some((scheme, _)) if Self::SCHEMES.contains(&scheme) => {
                 let url = Url::parse(text).map_err(|_| bad("it is no URL"))?;
                 if url.has_host() { Ok(Self::Pull(url)) } else { Err(bad("the host is missing")) }
             }
             None if text == "listen" => Ok(Self::Listen),
             _ => Err(bad(
-                "it begins with none of file:, exec:, ws://, wss://, http://, https://, rtmp://, rtmps:// and is not listen",
+                "it begins with none of file:, exec:, ws://, wss://, http://, https://, rtmp://, rtmps://, rtsp://, \
+                 rtsp+udp:// and is not listen",
             )),
         }
     }
@@ -60,13 +61,25 @@ impl std::fmt::Display for Source {
         match self {
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Exec(command) => write!(f, "exec:{command}"),
-            Self::Pull(url) => write!(f, "{url}"),
+            Self::Pull(url) => f.write_str(&masked(url)),
             Self::Listen => f.write_str("listen"),
         }
     }
 }
 
+/// A URL without its password, for logs.
+fn masked(url: &Url) -> String {
+    let mut shown = url.clone();
+    if url.password().is_some() && shown.set_password(Some("***")).is_err() {
+        return format!("{}:…", url.scheme());
+    }
+    shown.into()
+}
+
 impl Source {
+    /// The schemes of pulls.
+    pub const SCHEMES: [&'static str; 8] = ["ws", "wss", "http", "https", "rtmp", "rtmps", "rtsp", "rtsp+udp"];
+
     const fn kind(&self) -> &'static str {
         match self {
             Self::File(_) => "file",
@@ -177,10 +190,11 @@ mod tests {
         assert_eq!(source("file:a/b.flv").unwrap(), Source::File("a/b.flv".into()));
         assert_eq!(source("exec:ffmpeg -i x -f flv -").unwrap(), Source::Exec("ffmpeg -i x -f flv -".into()));
         assert_eq!(source("listen").unwrap(), Source::Listen);
-        for url in ["wss://host/live/a.flv", "rtmp://host/live/a"] {
+        assert_eq!(source("rtsp://admin:hidden@host/a").unwrap().to_string(), "rtsp://admin:***@host/a");
+        for url in ["wss://host/live/a.flv", "rtmp://host/live/a", "rtsp+udp://host/a"] {
             assert!(matches!(source(url).unwrap(), Source::Pull(_)), "{url}");
         }
-        for text in ["", "file:", "exec:", "rtsp://host/a", "sample.flv", "http://", "rtmp://"] {
+        for text in ["", "file:", "exec:", "rtp://host/a", "rtsp://", "sample.flv", "http://", "rtmp://"] {
             assert!(matches!(source(text), Err(Error::Source { .. })), "{text}");
         }
     }

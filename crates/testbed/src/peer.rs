@@ -17,6 +17,8 @@ pub enum Peer {
     Curl,
     /// The distribution's Python with GStreamer and its `webrtcbin`.
     GStreamer,
+    /// The same Python with GStreamer's RTSP server and encoders.
+    GstRtspServer,
     /// Flashphoner's Web SDK: the folder that has its versions as packages.
     WebSdk,
 }
@@ -29,6 +31,7 @@ impl Peer {
             Self::Chromium => "chromium",
             Self::Curl => "curl",
             Self::GStreamer => "gstreamer with webrtcbin and Python bindings",
+            Self::GstRtspServer => "GStreamer's RTSP server with Python bindings (gir1.2-gst-rtsp-server-1.0)",
             Self::WebSdk => "Web SDK (npm)",
         }
     }
@@ -49,6 +52,15 @@ impl Peer {
                 let script = "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstWebRTC', '1.0')\n\
                     from gi.repository import Gst, GstWebRTC; Gst.init(None)\n\
                     elements = ('webrtcbin', 'nicesrc', 'avdec_h264', 'opusdec', 'vp8enc', 'opusenc')\n\
+                    assert all(Gst.ElementFactory.find(name) for name in elements)";
+                let output = Command::new(&python).args(["-c", script]).output().ok()?;
+                output.status.success().then_some(python)
+            }
+            Self::GstRtspServer => {
+                let python = PathBuf::from("/usr/bin/python3");
+                let script = "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstRtspServer', '1.0')\n\
+                    from gi.repository import Gst, GstRtspServer; Gst.init(None)\n\
+                    elements = ('x264enc', 'x265enc', 'avenc_aac', 'alawenc', 'opusenc', 'rtph264pay', 'rtph265pay')\n\
                     assert all(Gst.ElementFactory.find(name) for name in elements)";
                 let output = Command::new(&python).args(["-c", script]).output().ok()?;
                 output.status.success().then_some(python)

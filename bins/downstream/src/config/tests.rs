@@ -17,13 +17,13 @@ fn the_quick_start_is_a_configuration() {
 
 #[test]
 fn every_fault_is_named() {
-    let line = "--upstream http://x --stream a --stream b//c=file:x --stream d=rtsp://x --stream e=listen:y --stream f=listen:rtmp --service w=no";
+    let line = "--upstream http://x --stream a --stream b//c=file:x --stream d=rtp://x --stream e=listen:y --stream f=listen:rtmp --service w=no";
     let text = load(&flags(line)).unwrap_err().to_string();
     let parts = [
         "upstream http://x/: the URL must be ws://",
         "--stream a: it must be NAME=SOURCE",
         "stream b//c: stream name: a segment is empty",
-        "stream d: \"rtsp://x\" is no source",
+        "stream d: \"rtp://x\" is no source",
         "stream e: \"y\" is no address",
         "stream f: listen:rtmp needs an address",
         "--service w=no",

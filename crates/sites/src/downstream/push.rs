@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::streams::{Fed, Streams};
+use super::streams::{Fed, Streams, Want};
 use crate::{FlvPort, PortError, metrics};
 
 /// How long the source may take for its first frame before the push is tried anew.
@@ -26,22 +26,6 @@ pub(super) struct Pusher {
     pub(super) hub: Hub,
     pub(super) port: Arc<dyn FlvPort>,
     pub(super) streams: Arc<Streams>,
-}
-
-/// Counts as one who wants the source, as long as it lives.
-pub(super) struct Want<'a>(&'a watch::Sender<usize>);
-
-impl<'a> Want<'a> {
-    pub(super) fn new(wanted: &'a watch::Sender<usize>) -> Self {
-        wanted.send_modify(|count| *count += 1);
-        Self(wanted)
-    }
-}
-
-impl Drop for Want<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
-    }
 }
 
 impl Pusher {
@@ -59,7 +43,7 @@ impl Pusher {
             let lease = *leases.borrow();
             // The configuration can have given it another source since the last time.
             let Some(fed) = &self.streams.get(stream) else { return tell(stream, "this site has no such stream") };
-            let _want = Want::new(&fed.wanted);
+            let _want = Want::new(Arc::clone(fed));
             let done = self.once(fed, lease, stop).await;
             if stop.is_cancelled() {
                 return;

@@ -31,6 +31,35 @@ pub(super) struct Fed {
     stop: CancellationToken,
 }
 
+/// Counts as one who wants a stream's source, as long as it lives.
+#[derive(Debug)]
+pub struct Want(Arc<Fed>);
+
+impl Want {
+    pub(super) fn new(fed: Arc<Fed>) -> Self {
+        fed.wanted.send_modify(|count| *count += 1);
+        Self(fed)
+    }
+}
+
+impl Drop for Want {
+    fn drop(&mut self) {
+        self.0.wanted.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Lets others want the site's streams. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Wants(pub(super) Arc<Streams>);
+
+impl Wants {
+    /// Runs the source of an offered stream until the result is dropped; `None` for what the site does not offer.
+    #[must_use]
+    pub fn want(&self, name: &StreamName) -> Option<Want> {
+        self.0.get(name.as_str()).map(Want::new)
+    }
+}
+
 impl std::fmt::Debug for Streams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Streams").field("fed", &self.fed).finish_non_exhaustive()

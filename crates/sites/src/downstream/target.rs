@@ -10,8 +10,7 @@ use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws;
 use url::Url;
 
-use super::push::Want;
-use super::streams::Streams;
+use super::streams::{Streams, Want};
 use crate::{FlvPort, metrics};
 
 /// How long the source may take for its first frame.
@@ -35,7 +34,7 @@ impl Target for WebSocketTarget {
         let (hub, port, tls) = (self.hub.clone(), Arc::clone(&self.port), self.tls.clone());
         Box::pin(async move {
             // A stream of the site's own is fed while this lives; one that an encoder publishes is there or not.
-            let _want = fed.as_ref().map(|fed| Want::new(&fed.wanted));
+            let _want = fed.map(Want::new);
             let stopped = progress.stopped();
             let opening = async {
                 let url: Url = url.parse()?;
@@ -69,7 +68,7 @@ impl Target for Feeding {
         let fed = self.streams.get(stream.as_str());
         let pushing = self.target.push(stream, url, progress);
         Box::pin(async move {
-            let _want = fed.as_ref().map(|fed| Want::new(&fed.wanted));
+            let _want = fed.map(Want::new);
             pushing.await
         })
     }

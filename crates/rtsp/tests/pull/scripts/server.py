@@ -1,0 +1,39 @@
+# A camera: GStreamer's RTSP server on a free port of loopback. The first argument is what it sends, the second
+# "open", "basic" or "digest". It prints where it listens, and commands from standard input end or stall it.
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+gi.require_version("GstRtsp", "1.0")
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
+
+Gst.init(None)
+server = GstRtspServer.RTSPServer()
+server.set_address("127.0.0.1")
+server.set_service("0")
+factory = GstRtspServer.RTSPMediaFactory()
+factory.set_launch("( " + sys.argv[1] + " )")
+factory.set_shared(True)
+if sys.argv[2] != "open":
+    auth = GstRtspServer.RTSPAuth()
+    if sys.argv[2] == "basic":
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
+    else:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    if sys.argv[2] == "basic":
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic("admin", "p@ss"), token)
+    else:
+        auth.add_digest("admin", "p@ss", token)
+    server.set_auth(auth)
+    permissions = GstRtspServer.RTSPPermissions()
+    permissions.add_permission_for_role("viewer", "media.factory.access", True)
+    permissions.add_permission_for_role("viewer", "media.factory.construct", True)
+    factory.set_permissions(permissions)
+server.get_mount_points().add_factory("/main", factory)
+server.attach(None)
+print("listening on rtsp://127.0.0.1:%d/main" % server.get_bound_port(), flush=True)
+GLib.MainLoop().run()
