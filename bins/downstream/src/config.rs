@@ -9,6 +9,7 @@ use sluicegate_hub::StreamName;
 use sluicegate_launch::{Failure, LogFormat, Secret, read};
 use sluicegate_sites::relays::RelayConfig;
 use sluicegate_sites::{Source, downstream};
+use sluicegate_webrtc_relay::Settings;
 use url::Url;
 
 use self::limits::Limits;
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) push_targets: Option<Vec<Url>>,
     /// RTMP at the site.
     pub(crate) rtmp: Rtmp,
+    /// WebRTC straight from the site.
+    pub(crate) webrtc: Settings,
     /// Streams that are copied to other servers, and from them.
     pub(crate) relays: Vec<RelayConfig>,
 }
@@ -153,6 +156,7 @@ impl Default for Config {
             m7s: M7s::default(),
             push_targets: None,
             rtmp: Rtmp::default(),
+            webrtc: Settings::default(),
             relays: Vec::new(),
         }
     }
@@ -216,6 +220,7 @@ impl Config {
     fn validate(&self, faults: &mut Vec<String>) {
         self.limits.validate(faults);
         self.rtmp.validate(faults);
+        self.webrtc.validate(faults);
         faults.extend(self.relays.iter().filter_map(|relay| relay.spec().err()));
         if self.upstreams.is_empty() {
             faults.push("no upstream is given; use --upstream URL, or [[upstreams]] in the file".to_owned());

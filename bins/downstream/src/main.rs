@@ -7,6 +7,7 @@ mod import;
 mod port;
 mod rtmp;
 mod run;
+mod webrtc;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -22,6 +22,7 @@ use crate::cli::Arguments;
 use crate::config::{self, Config, ServiceConfig};
 use crate::identity;
 use crate::port::Port;
+use crate::webrtc::WebRtc;
 
 /// How long requests in flight may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -38,21 +39,23 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     let rtmp = config.rtmp.start(&hub, &rtmp_outputs, &shutdown).await?;
     let tls = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
     let port: Arc<dyn FlvPort> = Arc::new(Port { tls: tls.clone() });
-    let site = site(&config)?;
+    let webrtc = WebRtc::start(&config, &hub)?;
+    let site = site(&config, &webrtc)?;
     tracing::info!(site = site.id, streams = site.streams.len(), services = site.services.len(), "site starts");
     let relays = Relays::new();
     let pushes = Pushes::new(relays.clone(), allowed(&config)?);
     let routes = SiteRoutes::new(hub.clone(), m7s_services(&config), pushes.clone());
-    let router: Router = egress.router().layer(from_fn_with_state(routes.clone(), SiteRoutes::dispatch));
+    let router: Router = webrtc.before(egress.router()).layer(from_fn_with_state(routes.clone(), SiteRoutes::dispatch));
     let running = downstream::run(&site, &hub, &router, &port, &shutdown);
     let mut running = running.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
+    webrtc.feed(running.wants());
     relays.register(&["ws", "wss"], &running.target(tls.clone()));
     crate::rtmp::register(&relays, &running, &hub, tls, rtmp_outputs);
     let kept = sluicegate_sites::relays::keep(&relays, &config.state_dir);
     kept.map_err(|error| Failure::work("reading saved relays", error))?;
     sluicegate_sites::relays::begin(&relays, &config.relays);
     while signals.next().await == Signal::Reload {
-        let done = reload(&config, arguments, &egress, &mut encoders, &mut running).await;
+        let done = reload(&config, arguments, &egress, &webrtc, &mut encoders, &mut running).await;
         match done.and_then(|fresh| Ok((allowed(&fresh)?, fresh))) {
             Ok((allowed, fresh)) => {
                 pushes.replace(allowed);
@@ -65,6 +68,7 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     tracing::info!("draining");
     shutdown.begin();
     encoders.service.shut_down();
+    webrtc.shut_down();
     relays.shut_down();
     rtmp.join_all().await;
     if tokio::time::timeout(DRAIN, running.ended()).await.is_err() {
@@ -74,14 +78,14 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     Ok(())
 }
 
-fn site(config: &Config) -> Result<downstream::Config, Failure> {
+fn site(config: &Config, webrtc: &WebRtc) -> Result<downstream::Config, Failure> {
     let id = config.site.clone().map_or_else(|| identity::site_id(&config.state_dir), Ok)?;
     let upstreams = config.upstreams.iter().map(upstream).collect::<Result<_, _>>()?;
     Ok(downstream::Config {
         id,
         name: config.name.clone(),
         upstreams,
-        services: names(config),
+        services: names(config, webrtc),
         streams: streams(config)?,
         link: config.limits.link(),
     })
@@ -100,8 +104,10 @@ fn m7s_services(config: &Config) -> sluicegate_m7s::Services {
     sluicegate_m7s::Services { default: config.m7s.default_service.clone(), listed }
 }
 
-fn names(config: &Config) -> Vec<String> {
-    config.services.keys().cloned().collect()
+/// The services that the upstream is told of.
+fn names(config: &Config, webrtc: &WebRtc) -> Vec<String> {
+    let own = webrtc.is_offered().then(|| crate::webrtc::SERVICE.to_owned());
+    config.services.keys().cloned().chain(own).collect()
 }
 
 fn streams(config: &Config) -> Result<BTreeMap<StreamName, StreamConfig>, Failure> {
@@ -188,6 +194,7 @@ async fn reload(
     running: &Config,
     arguments: &Arguments,
     egress: &Egress,
+    webrtc: &WebRtc,
     encoders: &mut Encoders,
     site: &mut downstream::Running,
 ) -> Result<Config, Failure> {
@@ -195,7 +202,7 @@ async fn reload(
     let (targets, streams) = (services(&fresh.services)?, streams(&fresh)?);
     encoders.listen(&fresh).await?;
     egress.replace(targets);
-    site.offer(&names(&fresh), &streams);
+    site.offer(&names(&fresh, webrtc), &streams);
     let fixed = [
         ("site", running.site != fresh.site || running.name != fresh.name),
         ("upstreams", running.upstreams != fresh.upstreams),
@@ -203,6 +210,7 @@ async fn reload(
         ("log", running.log != fresh.log || running.log_format != fresh.log_format),
         ("state_dir", running.state_dir != fresh.state_dir),
         ("rtmp", running.rtmp != fresh.rtmp),
+        ("webrtc", running.webrtc != fresh.webrtc),
         ("relays", running.relays != fresh.relays),
     ];
     for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {

@@ -6,3 +6,4 @@ mod lease;
 mod m7s;
 mod original;
 mod rtmp;
+mod rtsp;

@@ -1,5 +1,5 @@
-# A camera: GStreamer's RTSP server on a free port of loopback. The first argument is what it sends, the second
-# "open", "basic" or "digest". It prints where it listens, and commands from standard input end or stall it.
+# A camera: GStreamer's RTSP server on loopback. The first argument is what it sends, the second "open", "basic" or
+# "digest", the third its port; without one it takes a free one. It prints where it listens.
 import sys
 
 import gi
@@ -12,7 +12,7 @@ from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
 Gst.init(None)
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
-server.set_service("0")
+server.set_service(sys.argv[3] if len(sys.argv) > 3 else "0")
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch("( " + sys.argv[1] + " )")
 factory.set_shared(True)
