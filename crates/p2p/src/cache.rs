@@ -22,8 +22,14 @@ type Flight<V, E> = BoxFuture<'static, Result<V, E>>;
 ///
 /// Whoever asks first begins to read, whoever asks meanwhile waits for the same. When nobody waits any more, the
 /// reading is dropped. Failures are kept as long as the reader says. Clones share it.
+///
+/// `sluicegate_p2p_cache_asked_total{store,outcome}` counts who found it `kept`, waited for what was being read
+/// (`joined`) and began to read (`read`); `sluicegate_p2p_cache_bytes{store}` is what is kept.
 #[derive(Debug)]
-pub struct Store<K, V, E>(Arc<Mutex<Shelf<K, V, E>>>);
+pub struct Store<K, V, E> {
+    name: &'static str,
+    shelf: Arc<Mutex<Shelf<K, V, E>>>,
+}
 
 #[derive(Debug)]
 struct Shelf<K, V, E> {
@@ -43,7 +49,7 @@ pub struct Keep {
 
 impl<K, V, E> Clone for Store<K, V, E> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { name: self.name, shelf: Arc::clone(&self.shelf) }
     }
 }
 
@@ -53,14 +59,19 @@ where
     V: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// An empty one that keeps at most `budget` bytes.
+    /// An empty one that keeps at most `budget` bytes; its name is that of its metrics.
     #[must_use]
-    pub fn new(budget: usize) -> Self {
-        Self(Arc::new(Mutex::new(Shelf { kept: Lru::new(budget), flights: HashMap::new(), begun: 0 })))
+    pub fn new(name: &'static str, budget: usize) -> Self {
+        let shelf = Shelf { kept: Lru::new(budget), flights: HashMap::new(), begun: 0 };
+        Self { name, shelf: Arc::new(Mutex::new(shelf)) }
+    }
+
+    fn count(&self, outcome: &'static str) {
+        metrics::counter!("sluicegate_p2p_cache_asked_total", "store" => self.name, "outcome" => outcome).increment(1);
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf<K, V, E>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is kept, without reading.
@@ -108,11 +119,14 @@ where
     ) -> Result<Result<V, E>, Shared<Flight<V, E>>> {
         let mut shelf = self.lock();
         if let Some(kept) = shelf.kept.get(key, Instant::now()) {
+            self.count("kept");
             return Ok(kept.clone());
         }
         if let Some(flight) = shelf.flights.get(key).and_then(|(_, flight)| flight.upgrade()) {
+            self.count("joined");
             return Err(flight);
         }
+        self.count("read");
         shelf.begun += 1;
         let number = shelf.begun;
         let (reading, landing) = (read(), Landing { store: self.clone(), key: key.clone(), number });
@@ -149,7 +163,11 @@ where
 {
     fn done(&self, result: &Result<V, E>, keep: Keep) {
         let bytes = keep.bytes.saturating_add(ENTRY);
-        self.store.lock().kept.insert(self.key.clone(), result.clone(), bytes, keep.time, Instant::now());
+        let mut shelf = self.store.lock();
+        shelf.kept.insert(self.key.clone(), result.clone(), bytes, keep.time, Instant::now());
+        // Gauges are of floats; what is kept is far below 2^53.
+        let bytes = u32::try_from(shelf.kept.bytes() >> 10).unwrap_or(u32::MAX);
+        metrics::gauge!("sluicegate_p2p_cache_bytes", "store" => self.store.name).set(f64::from(bytes) * 1_024.0);
     }
 }
 

@@ -5,6 +5,9 @@ mod client;
 mod local;
 mod remote;
 
+use rand::Rng;
+use url::Url;
+
 pub use access::Access;
 pub use client::{Client, Config};
 pub use local::{Local, fuzz_scan};
@@ -14,6 +17,9 @@ pub use remote::Remote;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
+    /// No server is named.
+    #[error("no server is named")]
+    None,
     /// A URL has a scheme other than `http` and `https`, or no host.
     #[error("{url} is no http or https URL")]
     Url {
@@ -37,4 +43,21 @@ pub enum SetupError {
     /// The HTTP client cannot be set up.
     #[error("the HTTP client")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Other servers, of which there must be one.
+pub(crate) fn servers(urls: Vec<Url>) -> Result<Vec<Url>, SetupError> {
+    let is_bad = |url: &&Url| !matches!(url.scheme(), "http" | "https") || !url.has_host();
+    match urls.iter().find(is_bad) {
+        Some(url) => Err(SetupError::Url { url: url.to_string() }),
+        None if urls.is_empty() => Err(SetupError::None),
+        None => Ok(urls),
+    }
+}
+
+/// The servers in the order in which one request asks them: a random one, and the next, which is the same where there
+/// is one only.
+pub(crate) fn turns(servers: &[Url]) -> impl Iterator<Item = &Url> {
+    let first = rand::rng().random_range(0..servers.len().max(1));
+    servers.iter().cycle().skip(first).take(2)
 }

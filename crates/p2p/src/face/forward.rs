@@ -5,12 +5,11 @@ use axum::response::Response;
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use rand::Rng;
 use url::Url;
 
 use super::answer::failure;
 use crate::media::MediaError;
-use crate::origin::{Client, SetupError};
+use crate::origin::{Client, SetupError, servers, turns};
 
 /// Headers that belong to one connection (RFC 9110, 7.6.1), and those that are nobody else's business.
 const KEPT_BACK: [HeaderName; 10] = [
@@ -42,19 +41,13 @@ impl Forward {
     /// # Errors
     /// There is none, or one is no http or https URL.
     pub fn new(client: Client, upstreams: Vec<Url>) -> Result<Self, SetupError> {
-        let is_bad = |url: &&Url| !matches!(url.scheme(), "http" | "https") || url.host().is_none();
-        match upstreams.iter().find(is_bad) {
-            Some(url) => Err(SetupError::Url { url: url.to_string() }),
-            None if upstreams.is_empty() => Err(SetupError::Url { url: "nothing".to_owned() }),
-            None => Ok(Self { client, upstreams }),
-        }
+        Ok(Self { client, upstreams: servers(upstreams)? })
     }
 
     /// Passes a request on, and the answer back.
     pub(super) async fn pass(&self, request: &Parts) -> Response {
-        let first = rand::rng().random_range(0..self.upstreams.len().max(1));
         let mut last = Err(MediaError::NoOrigin);
-        for upstream in self.upstreams.iter().cycle().skip(first).take(2) {
+        for upstream in turns(&self.upstreams) {
             let headers = passed(&request.headers);
             last = self.client.ask(request.method.clone(), below(upstream, request), headers).await;
             let is_good =

@@ -20,10 +20,12 @@ use crate::media::{ByteRange, DocumentKind, Itag, Library, MediaError, SegmentId
 /// A part up to this size is asked of the origin as it is, so that a player that asks for a segment and a peer that
 /// does the same share it; more goes in blocks.
 const SINGLE: u64 = 8 << 20;
-/// A block; a stalled reader holds two of them.
+/// A block.
 const BLOCK: u64 = 1 << 20;
-/// Blocks that are read at the same time for one request.
-const AHEAD: usize = 2;
+/// How much of the cache one of them may be, so that it is still there when its reader comes back for more.
+const SHARE: u64 = 8;
+/// What a reader is given at once, as a copy: however slowly it reads, it holds no more than that.
+const PIECE: u64 = 64 << 10;
 /// What stands for itself in the value of a parameter (RFC 8187, 3.2.1), most of it.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 /// Bytes of a query that are looked at.
@@ -122,14 +124,14 @@ impl Video<'_> {
     }
 
     /// A whole stream, or the part of it that is wanted.
-    async fn stream(&self, info: &VideoInfo, stream: &Stream) -> Result<Response, MediaError> {
+    async fn stream(&self, info: &Arc<VideoInfo>, stream: &Stream) -> Result<Response, MediaError> {
         let unknown = || MediaError::Answer { what: "it does not say how long the stream is".to_owned() };
         let len = stream.len.ok_or_else(unknown)?;
         let (response, sent) = self.head(stream.essence(), validators(info, stream), len, Cache::Media).head();
         match sent {
             Sent::Head => Ok(response),
             Sent::Part(start, end) => {
-                let body = self.body(info, stream, ByteRange { start, end }, SINGLE).await?;
+                let body = self.body(info, stream, ByteRange { start, end }).await?;
                 Ok(response.map(|_| body))
             }
         }
@@ -155,8 +157,7 @@ impl Video<'_> {
         if sent == Sent::Head {
             return Ok(response);
         }
-        let single = self.library.limits().part_bytes;
-        let body = self.body(&info, stream, range, single).await?;
+        let body = self.body(&info, stream, range).await?;
         Ok(response.map(|_| body))
     }
 
@@ -167,32 +168,46 @@ impl Video<'_> {
     }
 
     /// The bytes of a range; the first of them are there before the answer begins, so that a failure is told as one.
-    async fn body(&self, info: &VideoInfo, of: &Stream, range: ByteRange, single: u64) -> Result<Body, MediaError> {
-        let (library, vid, itag) = (self.library.clone(), info.id.clone(), of.itag);
-        if range.count() <= single {
-            return library.part(&vid, itag, range).await.map(Body::from);
-        }
-        let read = move |block: ByteRange| {
-            let (library, vid) = (library.clone(), vid.clone());
-            async move { library.part(&vid, itag, block).await }
+    async fn body(&self, info: &Arc<VideoInfo>, of: &Stream, range: ByteRange) -> Result<Body, MediaError> {
+        let cache = u64::try_from(self.library.limits().cache_bytes).unwrap_or(u64::MAX) / SHARE;
+        let parts = parts(range, SINGLE.min(cache), BLOCK.min(cache).max(PIECE));
+        let (library, info, of) = (self.library.clone(), Arc::clone(info), of.clone());
+        let read = move |(part, piece): (ByteRange, ByteRange)| {
+            let (library, info, of) = (library.clone(), Arc::clone(&info), of.clone());
+            async move {
+                // It is found in the cache for all pieces but the first, unless others needed the room.
+                let whole = library.part_of(&info, &of, part, None).await?;
+                let place = |at: u64| usize::try_from(at - part.start).unwrap_or(usize::MAX);
+                let piece = whole.get(place(piece.start)..=place(piece.end)).unwrap_or_default();
+                Ok::<_, MediaError>(Bytes::copy_from_slice(piece))
+            }
         };
-        let mut blocks = Box::pin(stream::iter(blocks(range)).map(read).buffered(AHEAD));
-        let first = blocks.next().await.unwrap_or(Err(MediaError::Range { length: 0 }))?;
-        let all = stream::once(std::future::ready(Ok(first))).chain(blocks);
+        let mut pieces = Box::pin(stream::iter(parts).then(read));
+        let first = pieces.next().await.unwrap_or(Err(MediaError::Range { length: 0 }))?;
+        let all = stream::once(std::future::ready(Ok(first))).chain(pieces);
         Ok(Body::from_stream(all.inspect_err(|error| {
             tracing::debug!(error = error as &dyn std::error::Error, "a body is broken off");
         })))
     }
 }
 
-/// The blocks of a range, at the same places whatever the range, so that readers share them.
-fn blocks(range: ByteRange) -> impl Iterator<Item = ByteRange> {
-    let whole = move |number: u64| {
-        let start = number.saturating_mul(BLOCK);
-        let end = start.saturating_add(BLOCK - 1);
-        ByteRange { start: start.max(range.start), end: end.min(range.end) }
+/// A range in pieces, each with the part that is read for it: the whole range up to `single` bytes, else blocks, which
+/// are at the same places whatever the range, so that readers share them.
+fn parts(range: ByteRange, single: u64, block: u64) -> impl Iterator<Item = (ByteRange, ByteRange)> + Send {
+    let block = if range.count() <= single { None } else { Some(block) };
+    let part = move |at: u64| {
+        let Some(block) = block else { return range };
+        let start = at / block * block;
+        ByteRange { start: start.max(range.start), end: start.saturating_add(block - 1).min(range.end) }
     };
-    (range.start / BLOCK..=range.end / BLOCK).map(whole)
+    let mut next = Some(range.start);
+    std::iter::from_fn(move || {
+        let start = next.filter(|start| *start <= range.end)?;
+        let part = part(start);
+        let end = start.saturating_add(PIECE - 1).min(part.end);
+        next = end.checked_add(1);
+        Some((part, ByteRange { start, end }))
+    })
 }
 
 /// What identifies a stream's bytes: its document, since names do not change their meaning.
@@ -222,10 +237,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_meet_at_fixed_places() {
-        let all: Vec<_> =
-            blocks(ByteRange { start: 5, end: 2 * BLOCK }).map(|block| (block.start, block.end)).collect();
-        assert_eq!(all, [(5, BLOCK - 1), (BLOCK, 2 * BLOCK - 1), (2 * BLOCK, 2 * BLOCK)]);
-        assert_eq!(blocks(ByteRange { start: 7, end: 7 }).count(), 1);
+    fn pieces_make_up_the_range_and_blocks_meet_at_fixed_places() {
+        let range = ByteRange { start: 5, end: 2 * BLOCK };
+        for (single, expected) in [
+            (u64::MAX, vec![(5, 2 * BLOCK)]),
+            (SINGLE / 8, vec![(5, BLOCK - 1), (BLOCK, 2 * BLOCK - 1), (2 * BLOCK, 2 * BLOCK)]),
+        ] {
+            let all: Vec<_> = parts(range, single, BLOCK).collect();
+            let mut blocks: Vec<_> = all.iter().map(|(part, _)| (part.start, part.end)).collect();
+            blocks.dedup();
+            assert_eq!(blocks, expected);
+            assert!(all.iter().all(|(part, piece)| part.start <= piece.start && piece.end <= part.end));
+            assert!(all.iter().all(|(_, piece)| (1..=PIECE).contains(&piece.count())));
+            assert!(all.windows(2).all(|pair| pair[0].1.end + 1 == pair[1].1.start));
+            assert_eq!((all[0].1.start, all.last().unwrap().1.end), (5, 2 * BLOCK));
+        }
+        assert_eq!(parts(ByteRange { start: 7, end: 7 }, 1, 1).count(), 1);
     }
 }

@@ -29,7 +29,7 @@ const DOCUMENT: usize = 1_024;
 pub struct Limits {
     /// Bytes of media that are kept in memory. Default 48 MiB: with what else the node needs it stays below 150 MB.
     pub cache_bytes: usize,
-    /// Bytes of one part, hence of one segment, at most. Default 32 MiB: eight seconds of 32 Mbit/s.
+    /// Bytes of one part, hence of one segment, at most. Default 64 MiB: ten seconds of 50 Mbit/s.
     pub part_bytes: u64,
     /// How long media is kept. Default 10 min.
     pub part_time: Duration,
@@ -43,7 +43,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             cache_bytes: 48 << 20,
-            part_bytes: 32 << 20,
+            part_bytes: 64 << 20,
             part_time: Duration::from_secs(600),
             negative_time: Duration::from_secs(5),
             fault_time: Duration::from_secs(1),
@@ -92,9 +92,9 @@ impl Library {
     /// What an origin has.
     #[must_use]
     pub fn new(origin: Arc<dyn Origin>, limits: Limits) -> Self {
-        let parts = Store::new(limits.cache_bytes);
-        let (infos, indexes) = (Store::new(DOCUMENTS), Store::new(DOCUMENTS));
-        let (hashes, documents) = (Store::new(HASHES), Store::new(DOCUMENTS));
+        let parts = Store::new("media", limits.cache_bytes);
+        let (infos, indexes) = (Store::new("videos", DOCUMENTS), Store::new("indexes", DOCUMENTS));
+        let (hashes, documents) = (Store::new("hashes", HASHES), Store::new("documents", DOCUMENTS));
         let neighbours = OnceLock::new();
         Self(Arc::new(Inner { origin, neighbours, limits, infos, indexes, parts, hashes, documents }))
     }
@@ -172,10 +172,18 @@ impl Library {
     pub fn cached(&self, id: &SegmentId) -> bool {
         let Some(Ok(info)) = self.0.infos.peek(&id.vid) else { return false };
         let Ok(stream) = info.stream(id.itag) else { return false };
-        let version = Version::of(&id.vid, stream);
+        let version = Version::of(&info.id, stream);
         let Some(Ok(index)) = self.0.indexes.peek(&version) else { return false };
         let part = index.segment(id.index).and_then(|range| self.0.parts.peek(&(version, range)));
         part.is_some_and(|part| part.is_ok())
+    }
+
+    /// A segment's video, and where the segment is.
+    async fn place(&self, id: &SegmentId) -> Result<(Arc<VideoInfo>, ByteRange), MediaError> {
+        let info = self.info(&id.vid).await?;
+        let index = self.index_of(&info, info.stream(id.itag)?).await?;
+        let range = index.segment(id.index).ok_or(MediaError::NoSegment { count: index.count() })?;
+        Ok((info, range))
     }
 
     /// A whole segment.
@@ -183,11 +191,8 @@ impl Library {
     /// # Errors
     /// There is no such segment, it is larger than [`Limits::part_bytes`], or the origin does not give it.
     pub async fn segment(&self, id: &SegmentId) -> Result<Bytes, MediaError> {
-        let info = self.info(&id.vid).await?;
-        let stream = info.stream(id.itag)?;
-        let index = self.index_of(&info, stream).await?;
-        let range = index.segment(id.index).ok_or(MediaError::NoSegment { count: index.count() })?;
-        self.part_of(&info, stream, range, Some(id)).await
+        let (info, range) = self.place(id).await?;
+        self.part_of(&info, info.stream(id.itag)?, range, Some(id)).await
     }
 
     /// The SHA-256 of a whole segment.
@@ -195,10 +200,7 @@ impl Library {
     /// # Errors
     /// As [`Library::segment`].
     pub async fn sha256(&self, id: &SegmentId) -> Result<[u8; 32], MediaError> {
-        let info = self.info(&id.vid).await?;
-        let stream = info.stream(id.itag)?;
-        let index = self.index_of(&info, stream).await?;
-        let range = index.segment(id.index).ok_or(MediaError::NoSegment { count: index.count() })?;
+        let (info, range) = self.place(id).await?;
         let (library, segment) = (self.clone(), id.clone());
         let read = move || {
             async move {
@@ -214,7 +216,7 @@ impl Library {
             Ok(hash) => Keep { time: INDEX_TIME, bytes: hash.len() },
             Err(error) => limits.failure(error),
         };
-        self.0.hashes.get(&(Version::of(&info.id, stream), range), read, keep).await
+        self.0.hashes.get(&(Version::of(&info.id, info.stream(id.itag)?), range), read, keep).await
     }
 
     /// Captions or a picture.
@@ -254,7 +256,8 @@ impl Library {
         self.part_of(&info, info.stream(itag)?, range, None).await
     }
 
-    async fn part_of(
+    /// A part of a stream as it was when `info` was asked for: a file that has changed meanwhile is a failure.
+    pub(crate) async fn part_of(
         &self,
         info: &Arc<VideoInfo>,
         stream: &Stream,

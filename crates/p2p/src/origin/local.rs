@@ -26,6 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 
 use crate::cache::Lru;
 use crate::media::{ByteRange, Caption, Document, DocumentKind, Itag, MediaError, Origin, Stream, VideoId, VideoInfo};
@@ -43,6 +44,8 @@ const REMEMBERED: usize = 1_024;
 const SCAN_TIME: Duration = Duration::from_secs(86_400);
 /// How soon a changed folder is noticed.
 const FRESH: Duration = Duration::from_secs(2);
+/// KiB of parts that are being read, at most; what is more waits.
+const READING: usize = 64 << 10;
 /// Bytes of captions or a picture, at most.
 const MAX_DOCUMENT: u64 = 8 << 20;
 
@@ -51,6 +54,7 @@ const MAX_DOCUMENT: u64 = 8 << 20;
 pub struct Local {
     folder: Arc<Path>,
     scans: Arc<Mutex<Lru<Version, Arc<Layout>>>>,
+    room: Arc<Semaphore>,
 }
 
 /// A file as it was.
@@ -65,7 +69,8 @@ impl Local {
     /// The videos of a folder.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.into(), scans: Arc::new(Mutex::new(Lru::new(REMEMBERED))) }
+        let scans = Arc::new(Mutex::new(Lru::new(REMEMBERED)));
+        Self { folder: folder.into(), scans, room: Arc::new(Semaphore::new(READING)) }
     }
 
     /// The files that a stream may be, the better first.
@@ -226,7 +231,14 @@ impl Origin for Local {
     ) -> BoxFuture<'a, Result<Bytes, MediaError>> {
         let (vid, stream) = (info.id.clone(), stream.clone());
         let range = ByteRange { start: *range.start(), end: *range.end() };
-        self.apart(move |local| local.read_part(&vid, &stream, range)).boxed()
+        async move {
+            let all = u32::try_from(READING).unwrap_or(u32::MAX);
+            let kib = u32::try_from(range.count() >> 10).unwrap_or(u32::MAX).clamp(1, all);
+            // Files of this machine are read soon; the semaphore is never closed.
+            let _room = self.room.acquire_many(kib).await;
+            self.apart(move |local| local.read_part(&vid, &stream, range)).await
+        }
+        .boxed()
     }
 
     fn document<'a>(&'a self, vid: &'a VideoId, kind: &'a DocumentKind) -> BoxFuture<'a, Result<Document, MediaError>> {

@@ -8,10 +8,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use http::header::LAST_MODIFIED;
-use rand::Rng;
 use url::Url;
 
-use super::{Client, SetupError};
+use super::{Client, SetupError, servers, turns};
 use crate::media::{Document, DocumentKind, MediaError, Origin, Stream, VideoId, VideoInfo};
 
 /// Bytes of a video's document, at most; those of 30 streams have 8 KiB.
@@ -34,19 +33,7 @@ impl Remote {
     /// # Errors
     /// There is none, or one is no http or https URL.
     pub fn new(client: Client, bases: Vec<Url>) -> Result<Self, SetupError> {
-        let is_bad = |url: &&Url| !matches!(url.scheme(), "http" | "https") || url.host().is_none();
-        match bases.iter().find(is_bad) {
-            Some(url) => Err(SetupError::Url { url: url.to_string() }),
-            None if bases.is_empty() => Err(SetupError::Url { url: "nothing".to_owned() }),
-            None => Ok(Self { client, bases }),
-        }
-    }
-
-    /// The servers in the order in which one request asks them: a random one, and the next, which is the same where
-    /// there is one only.
-    fn turns(&self) -> impl Iterator<Item = &Url> {
-        let first = rand::rng().random_range(0..self.bases.len().max(1));
-        self.bases.iter().cycle().skip(first).take(2)
+        Ok(Self { client, bases: servers(bases)? })
     }
 
     async fn try_each<'a, T>(
@@ -54,7 +41,7 @@ impl Remote {
         ask: impl Fn(Url) -> BoxFuture<'a, Result<T, MediaError>> + Send,
     ) -> Result<T, MediaError> {
         let mut last = MediaError::NoOrigin;
-        for base in self.turns() {
+        for base in turns(&self.bases) {
             match ask(base.clone()).await {
                 Err(error) if error != MediaError::Denied => last = error,
                 found => return found,
