@@ -7,7 +7,9 @@ mod answer;
 mod connection;
 mod filter;
 mod pull;
+mod push;
 mod stream;
+mod table;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -40,9 +42,7 @@ async fn dispatch(State(service): State<Service>, Path(path): Path<String>, requ
 }
 
 async fn act(service: &Service, method: &Method, path: &str, body: &Bytes) -> Answered {
-    let queries =
-        ["pull/find_all", "pull/find", "stream/find_all", "stream/find", "connection/find_all", "connection/find"];
-    let is_query = queries.contains(&path);
+    let is_query = path.ends_with("/find") || path.ends_with("/find_all");
     if *method != Method::POST && !(*method == Method::GET && is_query) {
         return Err(Fault::method());
     }
@@ -53,6 +53,10 @@ async fn act(service: &Service, method: &Method, path: &str, body: &Bytes) -> An
         "pull/find_all" => pull::find(service, &Map::new()),
         "pull/find" => pull::find(service, &fields),
         "pull/terminate" => pull::terminate(service, &fields).await,
+        "push/startup" => push::startup(service, &fields).await,
+        "push/find_all" => push::find(service, &Map::new()),
+        "push/find" => push::find(service, &fields),
+        "push/terminate" => push::terminate(service, &fields).await,
         "stream/find_all" => stream::find(service, &Map::new()),
         "stream/find" => stream::find(service, &fields),
         "stream/terminate" => stream::terminate(service, &fields),

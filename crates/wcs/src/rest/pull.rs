@@ -1,25 +1,17 @@
 //! `/pull/*`: relays to and from other servers, as far as their protocol is `wcs`.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 use sluicegate_hub::StreamName;
-use sluicegate_hub::relay::{Direction, Error, Retry, Spec, Standing, State, Status};
+use sluicegate_hub::relay::{Direction, Retry, Spec, Standing, State, Status};
 
 use super::answer::{self, Answered, Fault};
-use super::filter;
+use super::{filter, table};
 use crate::service::PROTOCOL;
 use crate::{Service, address, info};
 
-/// How long a relay's end waits for the far side, which has a second itself.
-const ENDING: Duration = Duration::from_secs(3);
-
 pub(super) async fn push(service: &Service, fields: &Map<String, Value>) -> Answered {
     let spec = spec(Direction::Push, fields)?;
-    let hub = &service.0.parts.hub;
-    if hub.stream(&spec.stream).is_none_or(|status| status.state == sluicegate_hub::State::Waiting) {
-        return Err(Fault::not_found(format!("{}: {}", info::STREAM_NOT_FOUND, spec.stream)));
-    }
+    table::check_published(service, &spec.stream)?;
     let (target, remote) = (spec.target.clone(), spec.remote.clone());
     let taken = |relay: &Status| {
         relay.spec.direction == Direction::Push && relay.spec.target == target && relay.spec.remote == remote
@@ -27,7 +19,7 @@ pub(super) async fn push(service: &Service, fields: &Map<String, Value>) -> Answ
     if live(service).iter().any(taken) {
         return Err(Fault::conflict("this name is pushed to this address already"));
     }
-    begin(service, spec).await
+    table::begin(service, spec).await.map(|_| None)
 }
 
 pub(super) async fn pull(service: &Service, fields: &Map<String, Value>) -> Answered {
@@ -38,40 +30,7 @@ pub(super) async fn pull(service: &Service, fields: &Map<String, Value>) -> Answ
     if published || live(service).iter().any(pulled) {
         return Err(Fault::conflict(format!("{}: {}", info::NAME_IN_USE, spec.stream)));
     }
-    begin(service, spec).await
-}
-
-/// Begins a relay and waits for what comes of it. One that fails leaves nothing.
-async fn begin(service: &Service, spec: Spec) -> Answered {
-    let relays = &service.0.parts.relays;
-    let (id, mut standing) = relays.begin(spec).map_err(|error| match error {
-        Error::Exists { .. } => Fault::conflict(error.to_string()),
-        error => Fault::internal(error.to_string()),
-    })?;
-    let settled = |standing: &Standing| !matches!(standing.state, State::New | State::Connecting);
-    // Whether it has settled in time or not, its standing tells what there is to tell.
-    drop(tokio::time::timeout(service.0.config.settle, standing.wait_for(settled)).await);
-    let now = standing.borrow().clone();
-    match now.state {
-        State::Publishing | State::Playing => Ok(None),
-        // The far side has been asked and takes its time.
-        State::New | State::Connecting if now.remote_id.is_some() => Ok(None),
-        _ => {
-            relays.forget(id);
-            Err(fault(now.reason.unwrap_or_else(|| "the server has not answered in time".to_owned())))
-        }
-    }
-}
-
-/// The far side's own words tell whose fault it is.
-fn fault(reason: String) -> Fault {
-    if reason.ends_with(info::STREAM_NOT_FOUND) {
-        Fault::not_found(reason)
-    } else if reason.ends_with(info::NAME_IN_USE) {
-        Fault::conflict(reason)
-    } else {
-        Fault::internal(reason)
-    }
+    table::begin(service, spec).await.map(|_| None)
 }
 
 fn spec(direction: Direction, fields: &Map<String, Value>) -> Result<Spec, Fault> {
@@ -90,11 +49,8 @@ fn spec(direction: Direction, fields: &Map<String, Value>) -> Result<Spec, Fault
     })
 }
 
-/// The relays of this protocol that are not over.
 fn live(service: &Service) -> Vec<Status> {
-    let mut relays = service.0.parts.relays.list();
-    relays.retain(|relay| relay.spec.protocol() == PROTOCOL && !relay.standing.state.is_ended());
-    relays
+    table::live(service, &[PROTOCOL])
 }
 
 pub(super) fn find(service: &Service, filter: &Map<String, Value>) -> Answered {
@@ -110,24 +66,9 @@ pub(super) async fn terminate(service: &Service, filter: &Map<String, Value>) ->
     if filter::is_empty(&filter) {
         return Err(Fault::bad("say which relays: uri, localStreamName or remoteStreamName"));
     }
-    let relays = &service.0.parts.relays;
-    let meant: Vec<u64> =
-        live(service).iter().filter(|relay| filter::matches(&entry(relay), &filter)).map(|relay| relay.id).collect();
-    if meant.is_empty() {
-        return Err(Fault::not_found("there is no such relay"));
-    }
-    for id in &meant {
-        relays.stop(*id);
-    }
-    for id in meant {
-        // Whoever looks next, here or there, sees that it is gone.
-        if let Some(mut standing) = relays.watch(id) {
-            let ended = standing.wait_for(|standing| standing.state.is_ended());
-            drop(tokio::time::timeout(ENDING, ended).await);
-        }
-        relays.forget(id);
-    }
-    Ok(None)
+    let meant = live(service).into_iter().filter(|relay| filter::matches(&entry(relay), &filter));
+    let ids: Vec<u64> = meant.map(|relay| relay.id).collect();
+    table::end(service, &ids).await.map(|()| None)
 }
 
 /// The filter with its address in the one form.
@@ -154,7 +95,7 @@ fn entry(relay: &Status) -> Value {
         "remoteMediaSessionId": remote_id,
         "localStreamName": relay.spec.stream.as_str(),
         "remoteStreamName": relay.spec.remote,
-        "uri": relay.spec.target,
+        "uri": address::canonical(&relay.spec.target).unwrap_or_else(|| relay.spec.target.clone()),
         "status": status,
         "direction": relay.spec.direction.name(),
         "createDate": answer::millis(relay.created),
