@@ -124,7 +124,7 @@ pub(crate) struct TlsFlags {
 /// What is logged.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct LogFlags {
-    /// What to log, such as `info` or `info,sluicegate_p2p=debug` [default: info]
+    /// What to log, such as `info` or `info,sluicegate_p2p=debug` [default: info, for the node info,rtc=off]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
     /// How to log: text or json [default: text]

@@ -24,6 +24,9 @@ pub(crate) struct Settings {
     id: Option<String>,
     /// The signalling server; the id is put behind it. Environment: `WS_ADDR`.
     pub(crate) signal: Option<String>,
+    /// The signalling server as browsers reach it, for the page; without it `signal`. Whoever opens the page reads it, a
+    /// token in it included.
+    page_signal: Option<String>,
     /// The host's public address, `IP` or `IP:PORT`; the port is then the one for all peers. Environment: `PUBLICIP`.
     public: Option<String>,
     /// Where to listen for peers (UDP), at most one address of each family, instead of all with a port of the host's
@@ -58,18 +61,22 @@ impl Settings {
         }
     }
 
+    /// What the page connects to; empty is the server that it comes from.
+    pub(crate) fn page_signal(&self) -> String {
+        self.page_signal.clone().or_else(|| self.signal.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn validate(&self, faults: &mut Vec<String>) {
         if let Some(id) = self.id.as_ref().filter(|id| !wire::is_uid(id)) {
             faults.push(format!("id (ID) = {id:?} has {} characters; it must have 36 of A-Z a-z 0-9 _ -", id.len()));
         }
-        if let Some(signal) = &self.signal {
+        for (signal, key) in [(&self.signal, "signal (WS_ADDR)"), (&self.page_signal, "page_signal")] {
+            let Some(signal) = signal else { continue };
             let url = Url::parse(signal).ok().filter(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host());
             match url {
-                None => faults.push(format!("signal (WS_ADDR) = {signal:?} is no ws:// or wss:// address")),
+                None => faults.push(format!("{key} = {signal:?} is no ws:// or wss:// address")),
                 Some(url) if url.query().is_some() || url.fragment().is_some() => {
-                    faults.push(format!(
-                        "signal (WS_ADDR) = {signal:?}: the id goes behind it, so it cannot have a query"
-                    ));
+                    faults.push(format!("{key} = {signal:?}: the id goes behind it, so it cannot have a query"));
                 }
                 Some(_) => {}
             }

@@ -13,6 +13,7 @@ use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ServerTls;
 use sluicegate_p2p::media::{Given, Library};
+use sluicegate_p2p::page;
 use sluicegate_p2p::signal::Service;
 
 use crate::config::{Tls, serve, signal};
@@ -92,9 +93,13 @@ pub(crate) async fn serve(mut config: serve::Config, signals: Signals) -> Result
     let mut stage = Stage::bind(config.listen, config.tls.as_ref()).await?;
     let address = stage.listener.local_addr();
     let service = config.service(&stage.shutdown);
+    let page_signal = config.swarm.page_signal();
     if service.is_some() && config.swarm.signal.is_none() && config.tls.is_none() {
         // The node is a socket of its own signalling server.
         config.swarm.signal = Some(format!("ws://{}/uid/", own(address)));
+    }
+    if let Some(library) = &library {
+        stage.router = stage.router.merge(page::router(library.clone(), page_signal));
     }
     // A node without an origin still finds its peers; it has nothing for them.
     let segments = library.unwrap_or_else(|| Library::new(Arc::new(Given::new()), config.media_limits()));

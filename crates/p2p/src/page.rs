@@ -30,7 +30,7 @@ struct Page {
 }
 
 /// The page, its scripts, and what it asks for. `signal` is the signalling server as browsers reach it, to which they add
-/// their uid.
+/// their uid; empty is `/uid/` of the server that the page comes from.
 pub fn router(library: Library, signal: String) -> Router {
     Router::new()
         .route("/play/player.js", get(|| ready(text("text/javascript", SCRIPT))))

@@ -85,7 +85,7 @@ impl Default for Config {
             follow_redirects: false,
             authorities: None,
             signal: false,
-            log: "info".to_owned(),
+            log: "info,rtc=off".to_owned(),
             log_format: LogFormat::default(),
             tls: None,
             swarm: Settings::default(),

@@ -163,7 +163,8 @@ async function play() {
     if (streams.length === 0) {
         throw new Error('this browser plays none of the streams');
     }
-    const swarm = new Swarm(plan.signal);
+    const here = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/uid/`;
+    const swarm = new Swarm(plan.signal || here);
     // For whoever looks from outside.
     globalThis.player = {swarm, state, video};
     setInterval(() => show(swarm), LOOK);
