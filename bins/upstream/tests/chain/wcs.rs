@@ -233,3 +233,31 @@ async fn streams_of_one_kind_play_as_they_are() {
         until("the end", || async { (!node.has("sound").await && !node.has("silent").await).then_some(()) }).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sdks_rest_module_relays_from_a_page_of_another_origin() {
+    let Some((chromium, sdks)) = versions() else { return };
+    let (one, two) = (Node::start().await, Node::start().await);
+    let _site = Site::with_stream(&one.upstream).await;
+    for sdk in sdks {
+        // The page is of the main port, the interface on another: the browser asks first whether it may.
+        let mut page = Browser::open(&chromium, &one.upstream.url("http", "/healthz")).await;
+        page.until("location.pathname === '/healthz' && document.readyState === 'complete'").await;
+        let source = std::fs::read_to_string(sdk.join("flashphoner-rest-api.js")).unwrap();
+        page.value(&format!("{source}\n;globalThis.rest = FlashphonerRestApi.instance('http://{}'), true", one.port))
+            .await;
+        let find = "rest.pull.findAll().then((list) => list.map(({status}) => status).join(), () => 'none')";
+        assert_eq!(page.value(find).await, "none");
+        let push = format!("rest.pull.push('{}', '{STREAM}', 'copy').then(() => 'done', () => 'failed')", two.uri());
+        assert_eq!(page.value(&push).await, "done");
+        assert_eq!(page.value(find).await, "PUBLISHING");
+        assert_eq!(page.value(&push).await, "failed");
+        assert!(two.has("copy").await);
+        let streams = "rest.stream.findAll().then((list) => list.length, () => 0)";
+        assert!(page.value(streams).await.as_u64().unwrap() > 0);
+        let terminate = format!("rest.pull.terminate('{STREAM}', 'copy').then(() => 'done', () => 'failed')");
+        assert_eq!(page.value(&terminate).await, "done");
+        assert_eq!(page.value(find).await, "none");
+        assert!(!two.has("copy").await);
+    }
+}

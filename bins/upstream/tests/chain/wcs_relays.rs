@@ -83,3 +83,25 @@ async fn a_relay_of_the_api_is_tried_again_and_kept_over_a_restart() {
     until_relay(&one, "STOPPED").await;
     api::gone(&two.address, "copy").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_republished_by_rtmp() {
+    let mut two = Node::with("[wcs]\nlisten = ['127.0.0.1:0']\n[rtmp]\nlisten = '127.0.0.1:0'\n").await;
+    let rtmp = two.upstream.program.says("listening on rtmp://").await;
+    let rtmp = format!("rtmp://{}/live", rtmp.trim_end_matches('/'));
+    let one = Node::with("[wcs]\nlisten = ['127.0.0.1:0']\n").await;
+    let _site = Site::with_stream(&one.upstream).await;
+    let startup = json!({ "streamName": STREAM, "rtmpUrl": format!("{rtmp}/copy"), "rtmpTransponderFullUrl": true });
+    let (status, begun) = one.post("push/startup", &startup).await;
+    let begun: Value = serde_json::from_str(&begun).unwrap();
+    assert_eq!((status, &begun["streamName"]), (200, &json!(STREAM)), "{begun}");
+    let name = api::until_stream(&two.upstream.address, "live/copy", "live").await;
+    assert_eq!(name["publisher"], "rtmp");
+    assert_eq!(one.post("push/startup", &startup).await.0, 409);
+    let (status, _) = one.post("push/terminate", &json!({ "mediaSessionId": begun["mediaSessionId"] })).await;
+    assert_eq!(status, 200);
+    api::gone(&two.upstream.address, "live/copy").await;
+    drop(two);
+    let (status, _) = one.post("push/startup", &startup).await;
+    assert_eq!((status, one.post("push/find_all", &json!({})).await.0), (500, 404), "nobody is there any more");
+}
