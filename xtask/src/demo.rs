@@ -1,5 +1,7 @@
 //! A site behind NAT and its public host on this machine, with a stream to watch and a web page to open.
 
+pub(crate) mod cdn;
+
 mod client;
 mod device;
 mod program;

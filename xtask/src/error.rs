@@ -33,10 +33,10 @@ pub(crate) enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The demo's site has not connected.
-    #[error("the site {site} is not there after {waited:?}")]
+    /// A part of the demo has not connected.
+    #[error("{site} is not there after {waited:?}")]
     Absent {
-        /// The site.
+        /// The site or node.
         site: &'static str,
         /// How long we waited.
         waited: Duration,

@@ -1,4 +1,4 @@
-//! House commands: demo, test, ci, tidy, bench, fuzz.
+//! House commands: demo, demo-cdn, test, ci, tidy, bench, fuzz.
 
 mod cargo;
 mod demo;
@@ -25,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Runs an upstream and a site with a stream and a web page, and prints the address to open.
     Demo(demo::Arguments),
+    /// Runs signalling, an origin and two nodes of the chunk network, and prints a page that plays from the nodes.
+    DemoCdn(demo::cdn::Arguments),
     /// Runs all tests. Peers that are missing are named and left out, unless `SLUICEGATE_PEERS=required`.
     Test,
     /// Runs what CI runs: format, tidy, lints, documentation, licences, purity, tests.
@@ -44,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::DemoCdn(arguments) => demo::cdn::run(&arguments),
         Command::Test => tests::run(),
         Command::Ci => ci(),
         Command::Tidy => tidy::run(),
