@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -13,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::Error;
 
 /// The buffer that commands are read into. Players say little, and there may be many.
-const COMMAND_BYTES: usize = 4 << 10;
+const COMMAND_BYTES: usize = 1 << 10;
 /// The buffer that media is read into. Messages are cut from it, so it is as large as a key frame.
 const MEDIA_BYTES: usize = 64 << 10;
 /// Buffers written with one call.
@@ -54,25 +55,26 @@ impl Line {
 
     /// Writes all of the queue. Dropping this leaves the connection without a boundary to go on from.
     pub(crate) async fn write(&mut self, queue: &mut VecDeque<Bytes>) -> Result<(), Error> {
+        let stalled = |_| Error::Stalled { after: self.stall };
         while !queue.is_empty() {
-            let writing = poll_fn(|cx| {
-                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-                let mut count = 0_usize;
-                for (slot, bytes) in slices.iter_mut().zip(queue.iter()) {
-                    *slot = IoSlice::new(bytes);
-                    count += 1;
+            // Most sockets take it at once, and then there is nothing to time.
+            let at_once = poll_fn(|cx| Poll::Ready(poll_write(&mut self.socket, queue, cx))).await;
+            let written = match at_once {
+                Poll::Ready(written) => written?,
+                Poll::Pending => {
+                    let writing = poll_fn(|cx| poll_write(&mut self.socket, queue, cx));
+                    tokio::time::timeout(self.stall, writing).await.map_err(stalled)??
                 }
-                Pin::new(&mut self.socket).poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
-            });
-            let written = tokio::time::timeout(self.stall, writing).await;
-            let written = written.map_err(|_| Error::Stalled { after: self.stall })??;
+            };
             if written == 0 {
                 return Err(Error::Closed);
             }
             consume(queue, written);
         }
-        let flushed = tokio::time::timeout(self.stall, self.socket.flush()).await;
-        Ok(flushed.map_err(|_| Error::Stalled { after: self.stall })??)
+        if self.socket.is_tls() {
+            tokio::time::timeout(self.stall, self.socket.flush()).await.map_err(stalled)??;
+        }
+        Ok(())
     }
 
     /// Ends our side and waits a little for the other's, so that what we said last is not lost in a reset.
@@ -85,6 +87,20 @@ impl Line {
         // A peer that does not close is left as it is.
         let _ = tokio::time::timeout(CLOSE_WAIT, closing).await;
     }
+}
+
+/// Writes once, from as many buffers as one call takes.
+fn poll_write(socket: &mut Socket, queue: &VecDeque<Bytes>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    if let (1, Some(only)) = (queue.len(), queue.front()) {
+        return Pin::new(socket).poll_write(cx, only);
+    }
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let mut count = 0_usize;
+    for (slot, bytes) in slices.iter_mut().zip(queue) {
+        *slot = IoSlice::new(bytes);
+        count += 1;
+    }
+    Pin::new(socket).poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
 }
 
 fn consume(queue: &mut VecDeque<Bytes>, mut written: usize) {

@@ -61,11 +61,13 @@ impl Connection {
         self.session.accept_play();
         self.flush().await?;
         let shutdown = self.shutdown.clone();
+        let mut going = std::pin::pin!(shutdown.begun());
         loop {
             match found {
                 Found::Bytes => playback.write(self).await?,
                 Found::End(reason) => return self.end(&mut playback, &reason).await,
                 Found::Nothing => tokio::select! {
+                    biased;
                     () = playback.subscriber.changed() => {}
                     read = self.line.read() => {
                         let Some(bytes) = read? else { return Ok(()) };
@@ -74,7 +76,7 @@ impl Connection {
                             return Ok(());
                         }
                     }
-                    () = shutdown.begun() => return self.end(&mut playback, "the server is going away").await,
+                    () = &mut going => return self.end(&mut playback, "the server is going away").await,
                 },
             }
             found = playback.gather()?;

@@ -153,7 +153,8 @@ impl Wire {
 
     /// What is to be written, if anything.
     pub(super) fn poll_output(&mut self) -> Option<Bytes> {
-        (!self.out.is_empty()).then(|| self.out.split().freeze())
+        // The buffer goes along: what it could still hold is not worth keeping for one that says little.
+        (!self.out.is_empty()).then(|| std::mem::take(&mut self.out).freeze())
     }
 
     pub(super) fn send(&mut self, message: &Message) {
