@@ -45,6 +45,12 @@ pub trait Origin: fmt::Debug + Send + Sync {
         range: RangeInclusive<u64>,
     ) -> BoxFuture<'a, Result<Bytes, MediaError>>;
 
+    /// Bytes of a stream whose document does not tell. Origins do not know more unless they say so.
+    fn length<'a>(&'a self, _info: &'a VideoInfo, stream: &'a Stream) -> BoxFuture<'a, Result<u64, MediaError>> {
+        let unknown = MediaError::Answer { what: "it does not say how long the stream is".to_owned() };
+        std::future::ready(stream.len.ok_or(unknown)).boxed()
+    }
+
     /// Captions or a picture of a video. Origins have none unless they say so.
     fn document<'a>(
         &'a self,

@@ -83,6 +83,42 @@ async fn what_is_missing_is_said_once_and_known_for_a_while() {
 }
 
 #[tokio::test]
+async fn what_was_missing_is_found_when_it_is_there() {
+    let asked = AtomicUsize::new(0);
+    let script = move |target: &str| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::status(404),
+        _ => origin(target),
+    };
+    let server = Server::start(script).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.toml");
+    std::fs::write(&path, "[limits]\nnegative_time = '200ms'\n").unwrap();
+    let node = Node::start(&["--config", path.to_str().unwrap()], &[("BASE_URL", &server.url(""))]).await;
+    assert_eq!(node.get("/video/testvideo01.json").await.status, 404);
+    let found = || async { (node.get("/video/testvideo01.json").await.status == 200).then_some(()) };
+    sluicegate_testbed::until("the video", found).await;
+    assert_eq!(server.heard().len(), 2);
+}
+
+#[tokio::test]
+async fn a_stream_of_unknown_length_is_measured_and_served_as_a_whole() {
+    let unknown = document("testvideo01").replace("\"len\":\"3064\"", "\"len\":\"\"");
+    let script = move |target: &str| match target {
+        "/testvideo01.json" => Reply::body(unknown.clone()),
+        "/testvideo01/134.mp4" => Reply::body(file()),
+        _ => origin(target),
+    };
+    let server = Server::start(script).await;
+    let (node, _folder) = node(&server.url(""), "").await;
+    for path in ["/video/testvideo01/134.mp4", "/video/testvideo01.mp4"] {
+        assert!(node.get(path).await.body == file(), "{path}");
+    }
+    let part = node.ask("GET", "/video/testvideo01/134.mp4", &["Range: bytes=-2000"]).await;
+    assert_eq!((part.status, part.body), (206, vec![2; 2_000]));
+    assert_eq!((server.count("HEAD /testvideo01/134.mp4"), server.count("/134.mp4")), (1, 1));
+}
+
+#[tokio::test]
 async fn one_request_that_hangs_is_noticed_by_nobody_else() {
     let script = |target: &str| if target.contains("testhang001") { Reply::Hang } else { origin(target) };
     let server = Server::start(script).await;

@@ -125,8 +125,7 @@ impl Video<'_> {
 
     /// A whole stream, or the part of it that is wanted.
     async fn stream(&self, info: &Arc<VideoInfo>, stream: &Stream) -> Result<Response, MediaError> {
-        let unknown = || MediaError::Answer { what: "it does not say how long the stream is".to_owned() };
-        let len = stream.len.ok_or_else(unknown)?;
+        let len = self.library.length(info, stream).await?;
         let (response, sent) = self.head(stream.essence(), validators(info, stream), len, Cache::Media).head();
         match sent {
             Sent::Head => Ok(response),
@@ -225,8 +224,8 @@ fn validators(info: &VideoInfo, stream: &Stream) -> Validators {
 /// any of that container.
 fn muxed<'a>(info: &'a VideoInfo, preferred: &[Itag], extension: &str) -> Option<&'a Stream> {
     let kind = format!("video/{extension}");
-    let of_kind = || info.streams.values().filter(|stream| stream.essence() == kind && stream.len.is_some());
-    let wanted = preferred.iter().filter_map(|itag| info.streams.get(itag)).find(|stream| stream.len.is_some());
+    let of_kind = || info.streams.values().filter(|stream| stream.essence() == kind);
+    let wanted = preferred.iter().find_map(|itag| info.streams.get(itag));
     let both = || of_kind().find(|stream| stream.codecs().contains(','));
     let plain = || of_kind().find(|stream| stream.index.is_none());
     wanted.or_else(both).or_else(plain).or_else(|| of_kind().next())

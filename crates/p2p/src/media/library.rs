@@ -19,7 +19,7 @@ const INDEX_TIME: Duration = Duration::from_secs(3_600);
 /// Bytes of documents and of indexes that are kept, each. A document of 30 streams has some 8 KiB, an index of an hour
 /// of five-second segments 12 KiB.
 const DOCUMENTS: usize = 8 << 20;
-/// Bytes of hashes that are kept: some 3,500.
+/// Bytes of hashes that are kept, and of lengths: some 3,500 of each.
 const HASHES: usize = 1 << 20;
 /// What a document weighs besides its streams, and each of those.
 const DOCUMENT: usize = 1_024;
@@ -71,6 +71,7 @@ struct Inner {
     parts: Store<(Version, ByteRange), Bytes, MediaError>,
     hashes: Store<(Version, ByteRange), [u8; 32], MediaError>,
     documents: Store<(VideoId, DocumentKind), Document, MediaError>,
+    lengths: Store<Version, u64, MediaError>,
 }
 
 /// A stream as it is now: a file that is replaced makes another.
@@ -95,8 +96,8 @@ impl Library {
         let parts = Store::new("media", limits.cache_bytes);
         let (infos, indexes) = (Store::new("videos", DOCUMENTS), Store::new("indexes", DOCUMENTS));
         let (hashes, documents) = (Store::new("hashes", HASHES), Store::new("documents", DOCUMENTS));
-        let neighbours = OnceLock::new();
-        Self(Arc::new(Inner { origin, neighbours, limits, infos, indexes, parts, hashes, documents }))
+        let (lengths, neighbours) = (Store::new("lengths", HASHES), OnceLock::new());
+        Self(Arc::new(Inner { origin, neighbours, limits, infos, indexes, parts, hashes, documents, lengths }))
     }
 
     /// Asks other nodes before the origin from now on. Only the first call counts.
@@ -217,6 +218,25 @@ impl Library {
             Err(error) => limits.failure(error),
         };
         self.0.hashes.get(&(Version::of(&info.id, info.stream(id.itag)?), range), read, keep).await
+    }
+
+    /// Bytes of a whole stream; the origin is asked where the document does not tell.
+    ///
+    /// # Errors
+    /// The origin does not tell either.
+    pub async fn length(&self, info: &Arc<VideoInfo>, stream: &Stream) -> Result<u64, MediaError> {
+        if let Some(len) = stream.len {
+            return Ok(len);
+        }
+        let (inner, info, wanted) = (Arc::clone(&self.0), Arc::clone(info), stream.clone());
+        let key = Version::of(&info.id, stream);
+        let read = move || async move { inner.origin.length(&info, &wanted).await }.boxed();
+        let limits = self.0.limits.clone();
+        let keep = move |read: &Result<u64, MediaError>| match read {
+            Ok(_) => Keep { time: INDEX_TIME, bytes: 0 },
+            Err(error) => limits.failure(error),
+        };
+        self.0.lengths.get(&key, read, keep).await
     }
 
     /// Captions or a picture.

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::HeaderMap;
-use http::header::LAST_MODIFIED;
+use http::header::{CONTENT_LENGTH, LAST_MODIFIED};
+use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use super::{Client, SetupError, servers, turns};
@@ -76,6 +76,18 @@ impl Remote {
         if got == count { Ok(bytes) } else { Err(short()) }
     }
 
+    /// What the whole stream has, by a request for its head.
+    async fn length_at(&self, base: Url, vid: &VideoId, stream: &Stream) -> Result<u64, MediaError> {
+        let extension = if stream.is_webm() { "webm" } else { "mp4" };
+        let url = below(base, &[vid.as_str(), &format!("{}.{extension}", stream.itag)])?;
+        let response = self.client.ask(Method::HEAD, url, HeaderMap::new()).await?;
+        if response.status() != StatusCode::OK {
+            return Err(MediaError::Status { status: response.status().as_u16() });
+        }
+        let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        length.ok_or(MediaError::Answer { what: "it does not say how long the stream is".to_owned() })
+    }
+
     async fn document_at(&self, base: Url, vid: &VideoId, kind: &DocumentKind) -> Result<Document, MediaError> {
         let mut url = below(base, &[&format!("{vid}.{}", kind.extension())])?;
         if let DocumentKind::Captions { language: Some(language) } = kind {
@@ -115,6 +127,10 @@ impl Origin for Remote {
             self.try_each(|base| self.part_at(base, path, count).boxed()).await
         }
         .boxed()
+    }
+
+    fn length<'a>(&'a self, info: &'a VideoInfo, stream: &'a Stream) -> BoxFuture<'a, Result<u64, MediaError>> {
+        self.try_each(move |base| self.length_at(base, &info.id, stream).boxed()).boxed()
     }
 
     fn document<'a>(&'a self, vid: &'a VideoId, kind: &'a DocumentKind) -> BoxFuture<'a, Result<Document, MediaError>> {

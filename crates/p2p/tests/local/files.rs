@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     OnePiece,
     CuesFirst,
     CuesLast,
+    CuesWithRoom,
     Opus,
 }
 
@@ -31,7 +32,7 @@ impl Kind {
         match self {
             Self::OnePiece => 18,
             Self::CuesLast => 43,
-            Self::CuesFirst => 242,
+            Self::CuesFirst | Self::CuesWithRoom => 242,
             Self::Opus => 251,
             Self::Sound => 140,
             _ => 134,
@@ -57,6 +58,7 @@ impl Kind {
             Self::OnePiece => format!("{H264} -movflags +faststart -f mp4"),
             Self::CuesFirst => format!("{VP8} -cues_to_front 1 -f webm"),
             Self::CuesLast => format!("{VP8} -f webm"),
+            Self::CuesWithRoom => format!("{VP8} -reserve_index_space 2000 -f webm"),
             Self::Opus => "-vn -c:a libopus -cluster_time_limit 1000 -cues_to_front 1 -f webm".to_owned(),
         }
     }
@@ -66,7 +68,7 @@ impl Kind {
             // A video of one file.
             Self::OnePiece => folder.join(format!("{vid}.mp4")),
             Self::CuesLast => folder.join(format!("{vid}.webm")),
-            Self::CuesFirst | Self::Opus => folder.join(vid).join(format!("{}.webm", self.itag())),
+            Self::CuesFirst | Self::CuesWithRoom | Self::Opus => folder.join(vid).join(format!("{}.webm", self.itag())),
             _ => folder.join(vid).join(format!("{}.mp4", self.itag())),
         }
     }

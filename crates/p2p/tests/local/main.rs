@@ -96,6 +96,12 @@ async fn check(ffmpeg: &Path, kind: Kind, mime: &str, inserts: bool) {
     let beginning = beginning(&whole, init);
     let appended = [&beginning[..], &segments.concat()].concat();
     assert_eq!(hashes(ffmpeg, &appended, letter).await, expected, "{kind:?}: segments");
+    // What existing nodes count on.
+    let first = library.index(&vid(), itag).await.unwrap().segment(0).unwrap().start;
+    assert!(
+        matches!(kind, Kind::CuesLast | Kind::Sidx0) || first == index.end + 1,
+        "{kind:?}: segment 0 at {first}, index {index:?}"
+    );
     if letter == 'v' {
         let later = hashes(ffmpeg, &[beginning, segments[2].clone()].concat(), letter).await;
         let at = expected.iter().position(|hash| *hash == later[0]).unwrap();
@@ -125,6 +131,7 @@ async fn mp4_in_fragments_gets_an_index() {
 async fn webm_with_cues_at_either_end() {
     let Some(ffmpeg) = find(Peer::Ffmpeg) else { return };
     check(&ffmpeg, Kind::CuesFirst, "video/webm; codecs=\"vp8\"", false).await;
+    check(&ffmpeg, Kind::CuesWithRoom, "video/webm; codecs=\"vp8\"", false).await;
     check(&ffmpeg, Kind::CuesLast, "video/webm; codecs=\"vp8\"", false).await;
     check(&ffmpeg, Kind::Opus, "audio/webm; codecs=\"opus\"", false).await;
 }

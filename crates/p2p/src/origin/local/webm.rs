@@ -157,6 +157,10 @@ impl Scan {
         let mime = if codecs.is_empty() { kind.to_owned() } else { format!("{kind}; codecs=\"{codecs}\"") };
         // Without clusters or Cues there is no index, and the file is served as a whole.
         let (index, first) = (self.cues.filter(|_| self.cluster.is_some()), self.cluster.unwrap_or_default());
+        // What stands between Cues and clusters is room that was kept for more Cues. Existing nodes want a cluster
+        // right behind the index.
+        let close = |cues: &ByteRange| (cues.end + 1..=cues.start + MAX_PART).contains(&first);
+        let index = index.map(|cues| if close(&cues) { ByteRange { end: first - 1, ..cues } } else { cues });
         let init = index.map(|cues| ByteRange { start: 0, end: cues.start.min(first).saturating_sub(1) });
         let seconds = self.duration * milliseconds(self.scale);
         #[expect(
