@@ -8,12 +8,12 @@ use sluicegate_api::{Access, Rule};
 use sluicegate_launch::{Failure, LogFormat, Secret, Span, read};
 use sluicegate_sites::relays::RelayConfig;
 use sluicegate_sites::upstream::m7s;
+use sluicegate_webrtc_relay::Settings;
 
 use self::limits::Limits;
 use crate::cli::Server;
 use crate::rtmp::Rtmp;
 use crate::wcs::Wcs;
-use crate::webrtc::WebRtc;
 
 const DEFAULT_PORT: u16 = 8440;
 
@@ -42,7 +42,7 @@ pub(crate) struct Config {
     /// Sites of the m7s plugin.
     pub(crate) m7s: M7s,
     /// WebRTC in and out.
-    pub(crate) webrtc: WebRtc,
+    pub(crate) webrtc: Settings,
     /// RTMP in and out.
     pub(crate) rtmp: Rtmp,
     /// Streams that are copied to other servers, and from them.
@@ -104,7 +104,7 @@ impl Default for Config {
             access: AccessConfig::default(),
             limits: Limits::default(),
             m7s: M7s::default(),
-            webrtc: WebRtc::default(),
+            webrtc: Settings::default(),
             rtmp: Rtmp::default(),
             relays: Vec::new(),
             wcs: Wcs::default(),

@@ -2,13 +2,13 @@
 
 mod cli;
 mod config;
+mod direct;
 mod import;
 mod port;
 mod rtmp;
 mod run;
 mod site_command;
 mod wcs;
-mod webrtc;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use sluicegate_api::{Access, Rule, State, install_metrics};
 use sluicegate_http_proxy::ingress;
 use sluicegate_hub::Hub;
@@ -26,6 +26,7 @@ use sluicegate_ws_stream::client::FlvTarget;
 
 use crate::cli::Server;
 use crate::config::{self, Config};
+use crate::direct::Direct;
 use crate::port::Port;
 
 /// How long requests in flight and viewers may go on after SIGTERM.
@@ -145,8 +146,16 @@ impl Host {
         }))
     }
 
+    /// WHIP and WHEP, here and straight from sites.
+    fn whep(&self, proxy: Router) -> Router {
+        let direct = Direct { hub: self.state.hub.clone(), proxy };
+        let here = self.webrtc.as_ref().map_or_else(Router::new, Engine::router);
+        here.layer(from_fn_with_state(direct, Direct::dispatch))
+    }
+
     fn router(&self) -> Router {
         let proxy = ingress::router(Arc::clone(&self.state.sites), self.proxy.clone());
+        let whep = self.whep(proxy.clone());
         let m7s = sluicegate_m7s::Upstream {
             hub: self.state.hub.clone(),
             sites: Arc::clone(&self.state.sites),
@@ -157,7 +166,7 @@ impl Host {
             .merge(self.sites.router())
             .merge(proxy)
             .merge(sluicegate_m7s::router(m7s))
-            .merge(self.webrtc.as_ref().map_or_else(Router::new, Engine::router))
+            .merge(whep)
             .merge(self.wcs.as_ref().map_or_else(Router::new, sluicegate_wcs::Service::router));
         self.checked(routes)
     }

@@ -53,7 +53,7 @@ function facts() {
   const player = stage.first.player;
   if (!player || !video.videoWidth) return;
   const latency = player.latency === undefined ? "" : ` · ${player.latency.toFixed(1)} s behind`;
-  find("facts").textContent = `${video.videoWidth}×${video.videoHeight}${latency}`;
+  find("facts").textContent = `${video.videoWidth}×${video.videoHeight} · ${player.way}${latency}`;
 }
 
 async function refresh() {

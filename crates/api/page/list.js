@@ -48,9 +48,11 @@ export function updateSite(card, site) {
   const facts = `${site.address}${rtt} · in ${bytes(site.bytes_in)} · out ${bytes(site.bytes_out)}`;
   card.querySelector(".facts").textContent = facts;
   const links = card.querySelector(".links");
-  if (links.childElementCount === site.services.length) return;
+  // What plays a site's streams has no page.
+  const services = site.services.filter((service) => service !== "webrtc");
+  if (links.childElementCount === services.length) return;
   links.replaceChildren(
-    ...site.services.map((service) => {
+    ...services.map((service) => {
       const link = element("a", "", service);
       link.href = `/proxy/${encodeURIComponent(site.id)}/${encodeURIComponent(service)}/`;
       link.target = "_blank";

@@ -1,6 +1,6 @@
 // The stage: one, four or nine players side by side.
 
-import { Player } from "/page/player.js";
+import { View } from "/page/view.js";
 
 const SPLITS = [1, 4, 9];
 
@@ -43,7 +43,7 @@ export class Stage {
     cell.player?.stop();
     cell.title.textContent = this.cells.length > 1 ? name : "";
     cell.since = performance.now();
-    cell.player = new Player(cell.video, (message) => this.tell(message, name));
+    cell.player = new View(cell.video, (message) => this.tell(message, name));
     cell.player.play(name);
   }
 

@@ -14,11 +14,13 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       media-src 'self' blob:; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
     ("/page/style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
     ("/page/app.js", "text/javascript; charset=utf-8", include_str!("../page/app.js")),
     ("/page/player.js", "text/javascript; charset=utf-8", include_str!("../page/player.js")),
+    ("/page/webrtc.js", "text/javascript; charset=utf-8", include_str!("../page/webrtc.js")),
+    ("/page/view.js", "text/javascript; charset=utf-8", include_str!("../page/view.js")),
     ("/page/stage.js", "text/javascript; charset=utf-8", include_str!("../page/stage.js")),
     ("/page/token.js", "text/javascript; charset=utf-8", include_str!("../page/token.js")),
     ("/page/list.js", "text/javascript; charset=utf-8", include_str!("../page/list.js")),

@@ -52,6 +52,15 @@ impl StreamName {
         Self::parse(&format!("{path}-{cid}{variant}"))
     }
 
+    /// The name that this stream has at site `cid` itself: `cams/door-CID` becomes `cams/door`. `None` for others' streams.
+    #[must_use]
+    pub fn of_site(&self, cid: &str) -> Option<Self> {
+        let (path, variant) = split_variant(&self.0);
+        let variant = variant.map(|variant| format!(":{variant}")).unwrap_or_default();
+        let own = path.strip_suffix(cid)?.strip_suffix('-')?;
+        Self::parse(&format!("{own}{variant}")).ok()
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -128,6 +137,16 @@ mod tests {
     fn names_within_the_rules_are_taken() {
         for text in ["a", "cams/door", "a/b/c/d/e/f/g/h", "A.b_~-9", "live/x:sub", &"x".repeat(64)] {
             assert_eq!(StreamName::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_sites_stream_has_two_names() {
+        for (own, public) in [("cams/door", "cams/door-cam-7"), ("cams/door:sub", "cams/door-cam-7:sub")] {
+            let (own, public) = (StreamName::parse(own).unwrap(), StreamName::parse(public).unwrap());
+            assert_eq!(own.at_site("cam-7").unwrap(), public);
+            assert_eq!(public.of_site("cam-7"), Some(own));
+            assert_eq!(public.of_site("cam-8"), None);
         }
     }
 

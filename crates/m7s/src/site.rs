@@ -18,6 +18,9 @@ use crate::streams;
 /// The authority of the plugin's paths on a link. A service of the site's own that has this name goes before.
 pub const SERVICE: &str = "m7s";
 
+/// The service of a site that plays its streams by WebRTC.
+const WEBRTC: &str = "webrtc";
+
 /// What a site answers under the plugin's paths. Clones share it.
 #[derive(Debug, Clone)]
 pub struct SiteRoutes(Arc<Inner>);
@@ -94,6 +97,10 @@ impl SiteRoutes {
                 let query = request.uri().query().unwrap_or_default();
                 return push::answer(&routes.0.pushes, &routes.0.hub, scheme, query).await;
             }
+            path if path.starts_with("/webrtc/play/") => {
+                hand_over(&mut request, Authority::from_static(WEBRTC), None);
+                return next.run(request).await;
+            }
             _ => {}
         }
         let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -101,10 +108,17 @@ impl SiteRoutes {
             Ok(found) => found,
             Err(why) => return Problem::new(StatusCode::FORBIDDEN).detail(why).into_response(),
         };
-        if let Ok(uri) = Uri::builder().scheme(Scheme::HTTP).authority(service).path_and_query(path).build() {
-            *request.uri_mut() = uri;
-        }
+        hand_over(&mut request, service, Some(path));
         next.run(request).await
+    }
+}
+
+/// Makes it a request for another service, at this path or at its own.
+fn hand_over(request: &mut Request, service: Authority, path: Option<PathAndQuery>) {
+    let path = path.or_else(|| request.uri().path_and_query().cloned());
+    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    if let Ok(uri) = Uri::builder().scheme(Scheme::HTTP).authority(service).path_and_query(path).build() {
+        *request.uri_mut() = uri;
     }
 }
 

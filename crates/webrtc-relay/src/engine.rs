@@ -1,8 +1,9 @@
 //! Offers in, sessions out.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use sluicegate_hub::{Batch, Expects, Hub, Next, Output, Publish, StreamName, Subscriber, TrackSet, Viewer};
 use sluicegate_media::{Codec, Frame, Kind};
@@ -16,11 +17,15 @@ use crate::publish::Publishing;
 use crate::sound::Feeds;
 use crate::{Config, Error, Session, choose, offer};
 
+/// Makes a stream's source run while somebody holds what it returns; `None` for a stream that may not be asked for.
+pub type Demand = Arc<dyn Fn(&StreamName) -> Option<Held> + Send + Sync>;
+/// What keeps a source running.
+pub(crate) type Held = Box<dyn Send + Sync>;
+
 /// Makes sessions between WebRTC peers and the streams of a hub. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Engine(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     hub: Hub,
     driver: Driver,
@@ -28,6 +33,17 @@ struct Inner {
     output: Output,
     feeds: Feeds,
     sessions: Mutex<HashMap<String, Session>>,
+    demand: OnceLock<Demand>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Inner")
+            .field("driver", &self.driver)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a viewer's session is to send.
@@ -35,6 +51,18 @@ struct Inner {
 pub(crate) struct Plan {
     pub(crate) tracks: Vec<Wanted>,
     pub(crate) lanes: Vec<Sent>,
+}
+
+/// A viewer's place in the stream, with its source kept running.
+pub(crate) struct Place {
+    pub(crate) subscriber: Subscriber,
+    _held: Option<Held>,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.subscriber.fmt(formatter)
+    }
 }
 
 /// A track of the stream, and as what it is sent.
@@ -53,7 +81,20 @@ impl Engine {
         config.validate()?;
         let output = hub.output(Rtp { payload: config.payload });
         let feeds = Feeds::new(hub.clone());
-        Ok(Self(Arc::new(Inner { hub, driver, config, output, feeds, sessions: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            hub,
+            driver,
+            config,
+            output,
+            feeds,
+            sessions: Mutex::default(),
+            demand: OnceLock::new(),
+        })))
+    }
+
+    /// Asks for sources from now on: at a site they run only while somebody wants their streams. The first call counts.
+    pub fn on_demand(&self, demand: Demand) {
+        let _ = self.0.demand.set(demand);
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -149,7 +190,7 @@ impl Engine {
         connection: Connection,
         name: &StreamName,
         viewer: Viewer,
-        place: Subscriber,
+        place: Place,
         lanes: &[Sent],
         offer: String,
     ) -> Session {
@@ -165,7 +206,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Hub`] when nothing comes in time, [`Error::Reordered`].
-    pub(crate) async fn look(&self, name: &StreamName, viewer: Viewer) -> Result<(Subscriber, Arc<TrackSet>), Error> {
+    pub(crate) async fn look(&self, name: &StreamName, viewer: Viewer) -> Result<(Place, Arc<TrackSet>), Error> {
+        let gone = || Error::Hub(sluicegate_hub::Error::NotFound { name: name.clone() });
+        let held = self.0.demand.get().map(|demand| demand(name).ok_or_else(gone)).transpose()?;
         let mut place = self.0.hub.subscribe(name, viewer);
         place.ready(self.config().wait).await?;
         let (mut tracks, mut last) = (None, None);
@@ -175,8 +218,7 @@ impl Engine {
             }
             tracks = Some(Arc::clone(&batch.tracks));
         }
-        let gone = || Error::Hub(sluicegate_hub::Error::NotFound { name: name.clone() });
-        Ok((place, tracks.ok_or_else(gone)?))
+        Ok((Place { subscriber: place, _held: held }, tracks.ok_or_else(gone)?))
     }
 
     fn run(&self, session: &Session, life: impl Future<Output = ()> + Send + 'static) {

@@ -44,11 +44,16 @@ impl Face {
 }
 
 impl Engine {
-    /// `/whip/{name…}` and `/whep/{name…}`; sessions are `/whip/{name…}/{id}` and `/whep/{name…}/{id}`.
+    /// `/whip/{name…}` and `/whep/{name…}`, and `/webrtc/play/{name…}` in the form of m7s; sessions are `/whip/{name…}/{id}` and `/whep/{name…}/{id}`.
     pub fn router(&self) -> Router {
         let whip = async |State(engine): State<Self>, request: Request| engine.serve(Face::Whip, request).await;
         let whep = async |State(engine): State<Self>, request: Request| engine.serve(Face::Whep, request).await;
-        Router::new().route("/whip/{*path}", any(whip)).route("/whep/{*path}", any(whep)).with_state(self.clone())
+        let m7s = async |State(engine): State<Self>, request: Request| engine.serve_m7s(request).await;
+        Router::new()
+            .route("/whip/{*path}", any(whip))
+            .route("/whep/{*path}", any(whep))
+            .route("/webrtc/play/{*path}", any(m7s))
+            .with_state(self.clone())
     }
 
     async fn serve(self, face: Face, request: Request) -> Response {
@@ -64,6 +69,29 @@ impl Engine {
         if response.status().is_client_error() || response.status().is_server_error() {
             metrics::refused(response.status().as_u16());
         }
+        with_cors(response)
+    }
+
+    /// An offer as body, a complete answer as body: no trickle, no resource. The session ends with its transport.
+    async fn serve_m7s(self, request: Request) -> Response {
+        let path = request.uri().path().strip_prefix("/webrtc/play/").unwrap_or_default();
+        let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
+        let response = match *request.method() {
+            Method::OPTIONS => self.options(Face::Whep),
+            Method::POST => {
+                let peer = request.extensions().get::<ConnectInfo>().map(|info| info.peer);
+                let begun = async {
+                    let name = StreamName::parse(&path).map_err(Error::Name)?;
+                    let offer = self.body(request).await?;
+                    self.play(&name, &offer, view_by(peer)).await
+                };
+                match begun.await {
+                    Ok((_, answer)) => with_type(Response::new(Body::from(answer)), SDP),
+                    Err(error) => problem(&error),
+                }
+            }
+            _ => not_allowed(request.method()),
+        };
         with_cors(response)
     }
 
@@ -187,6 +215,11 @@ impl Engine {
         let bytes = axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| too_long(limit + 1))?;
         String::from_utf8(bytes.to_vec()).map_err(|_| Error::Description { fault: "it is not UTF-8" })
     }
+}
+
+fn with_type(mut response: Response, kind: &'static str) -> Response {
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 fn publish_by(peer: Option<SocketAddr>) -> Publish {

@@ -18,12 +18,14 @@ mod offering;
 mod play;
 mod publish;
 mod session;
+mod settings;
 mod sound;
 mod target;
 
 pub use config::{Config, IceServer};
-pub use engine::Engine;
+pub use engine::{Demand, Engine};
 pub use error::Error;
 pub use offer::fuzz_offer;
 pub use offering::Offering;
 pub use session::{Ending, Session, Stage};
+pub use settings::Settings;

@@ -1,11 +1,11 @@
 //! Sessions that begin with an offer of ours: pushes to other servers, and pulls from there.
 
-use sluicegate_hub::{Publish, Publisher, StreamName, Subscriber, Viewer};
+use sluicegate_hub::{Publish, Publisher, StreamName, Viewer};
 use sluicegate_media::Codec;
 use sluicegate_rtc_driver::Connection;
 use sluicegate_rtc_driver::media::{Options, Track};
 
-use crate::engine::{Sent, offer_plan};
+use crate::engine::{Place, Sent, offer_plan};
 use crate::{Engine, Error, Session, choose};
 
 /// An offer of ours that waits for its answer; dropping it takes it back.
@@ -20,7 +20,7 @@ pub struct Offering {
 /// This end of the session.
 #[derive(Debug)]
 enum End {
-    Push { name: StreamName, viewer: Viewer, place: Subscriber, lanes: Vec<Sent> },
+    Push { name: StreamName, viewer: Viewer, place: Place, lanes: Vec<Sent> },
     Pull(Publisher),
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluicegate_hub::{Batch, Ended, Hub, Output, StreamName, Subscriber, TrackSet, Viewer};
+use sluicegate_hub::{Batch, Ended, Hub, Output, StreamName, TrackSet, Viewer};
 use sluicegate_media::{Codec, Kind};
 use sluicegate_rtc_driver::media::{Direction, RtpPacket, TrackId};
 use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep_until;
 
-use crate::engine::Sent;
+use crate::engine::{Place, Sent};
 use crate::offer::codec;
 use crate::sound::{Feed, Opus};
 use crate::{Ending, Error, Session, metrics};
@@ -57,7 +57,7 @@ pub(crate) struct Source {
     pub(crate) viewer: Viewer,
     pub(crate) output: Output,
     /// Holds the viewer's place, and the demand, until the session is connected.
-    pub(crate) place: Subscriber,
+    pub(crate) place: Place,
     /// Opus in place of the stream's own sound.
     pub(crate) feed: Option<Arc<Feed>>,
 }
@@ -131,13 +131,13 @@ impl Playing {
         let now = Instant::now();
         if self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= KEY_FRAME_PAUSE) {
             self.asked = Some(now);
-            self.source.place.want_key_frame();
+            self.source.place.subscriber.want_key_frame();
         }
     }
 
     async fn send(&mut self) -> Ending {
         // A new cursor begins at the newest key frame, which may be younger than the request.
-        self.source.place = self.source.hub.subscribe(&self.source.name, self.source.viewer);
+        self.source.place.subscriber = self.source.hub.subscribe(&self.source.name, self.source.viewer);
         self.began = Some(Instant::now());
         let mut sound = self.source.feed.as_ref().map(|feed| feed.listen());
         loop {
@@ -152,7 +152,7 @@ impl Playing {
                     }
                     continue;
                 }
-                batch = self.source.place.next() => batch,
+                batch = self.source.place.subscriber.next() => batch,
             };
             let done = match batch {
                 Ok(batch) => self.batch(&batch).map_err(|error| Ending::Failed(error.line())),
@@ -206,7 +206,7 @@ impl Playing {
                 self.skipping = true;
             }
         }
-        self.source.place.sent(bytes);
+        self.source.place.subscriber.sent(bytes);
         self.sent = self.sent.saturating_add(bytes as u64);
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Playing {
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.source != lane.codec) else { return };
         let Some(track) = lane.track else { return };
         lane.sequence = lane.sequence.wrapping_add(1);
-        self.source.place.sent(packet.payload.len());
+        self.source.place.subscriber.sent(packet.payload.len());
         let Opus { timestamp, payload } = packet;
         let packet = RtpPacket { sequence: lane.sequence, timestamp, marker: false, payload };
         if self.connection.handle().send_rtp(track, vec![packet]).is_err() {

@@ -1,4 +1,4 @@
-//! A person opens the first page in Chromium, clicks a site's stream and watches it.
+//! A person opens the first page in Chromium, clicks a site's stream and watches it. WebRTC is in `direct.rs`.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ async fn a_click_plays_the_stream() {
     let Some(chromium) = find(Peer::Chromium) else { return };
     let upstream = Upstream::start().await;
     let _site = Site::with_stream(&upstream).await;
-    let mut browser = Browser::open(&chromium, &upstream.url("http", "/")).await;
+    let mut browser = Browser::open(&chromium, &upstream.url("http", "/?way=mp4")).await;
     let card =
         format!("[...document.querySelectorAll('#streams button')].find((b) => b.innerText.includes('{STREAM}'))");
     browser.until(&format!("!!({card})")).await;

@@ -58,7 +58,8 @@ async fn a_configured_relay_comes_back_with_its_source() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("upstream.toml");
     let target = far.url("http", "/whip/copy/door");
-    let relay = format!("[[relays]]\ndirection = 'push'\nstream = '{STREAM}'\ntarget = '{target}'\nprotocol = 'whip'\n");
+    let relay =
+        format!("[[relays]]\ndirection = 'push'\nstream = '{STREAM}'\ntarget = '{target}'\nprotocol = 'whip'\n");
     std::fs::write(&config, relay).unwrap();
     let more = ["--config", config.to_str().unwrap()];
     let near = Upstream::start_at("127.0.0.1:0", tempfile::tempdir().unwrap(), &more).await;

@@ -11,7 +11,7 @@ use crate::stage::{STREAM, Site, Upstream};
 use crate::whip::webrtcbin;
 
 /// A page's WHIP and WHEP client: the offer without candidates, the rest by trickle as browsers do.
-const CLIENT: &str = "
+pub(crate) const CLIENT: &str = "
     globalThis.exchange = async (pc, url) => {
         const early = [];
         let send = (candidate) => early.push(candidate);
@@ -38,7 +38,7 @@ const CLIENT: &str = "
         stream.getTracks().forEach((track) => pc.addTransceiver(track, {direction: 'sendonly', streams: [stream]}));
         return exchange(pc, url);
     };
-    globalThis.play = async (url) => {
+    const player = () => {
         globalThis.pc = new RTCPeerConnection();
         pc.addTransceiver('audio', {direction: 'recvonly'});
         pc.addTransceiver('video', {direction: 'recvonly'});
@@ -46,7 +46,15 @@ const CLIENT: &str = "
         [video.autoplay, video.srcObject] = [true, new MediaStream()];
         pc.ontrack = ({track}) => video.srcObject.addTrack(track);
         document.body.append(video);
-        return exchange(pc, url);
+    };
+    globalThis.play = async (url) => { player(); return exchange(pc, url); };
+    globalThis.playM7s = async (url) => {
+        player();
+        await pc.setLocalDescription();
+        const response = await fetch(url, {method: 'POST', body: pc.localDescription.sdp});
+        if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`);
+        await pc.setRemoteDescription({type: 'answer', sdp: await response.text()});
+        return true;
     };
     globalThis.inbound = async (kind) => {
         const stats = [...(await pc.getStats()).values()];
@@ -54,7 +62,7 @@ const CLIENT: &str = "
     };
     true";
 
-async fn page(chromium: &Path, upstream: &Upstream) -> Browser {
+pub(crate) async fn page(chromium: &Path, upstream: &Upstream) -> Browser {
     let mut browser = Browser::open(chromium, &upstream.url("http", "/healthz")).await;
     browser.until("location.pathname === '/healthz' && document.readyState === 'complete'").await;
     assert_eq!(browser.value(CLIENT).await, true);
@@ -62,12 +70,12 @@ async fn page(chromium: &Path, upstream: &Upstream) -> Browser {
 }
 
 /// Calls a function of the page with a URL; what it throws comes back as text.
-async fn call(browser: &mut Browser, function: &str, url: &str) -> serde_json::Value {
+pub(crate) async fn call(browser: &mut Browser, function: &str, url: &str) -> serde_json::Value {
     browser.value(&format!("{function}('{url}').catch((error) => `${{error}}`)")).await
 }
 
 /// Waits until pictures are decoded, twice, so that they go on.
-async fn pictures_advance(browser: &mut Browser) {
+pub(crate) async fn pictures_advance(browser: &mut Browser) {
     let decoded = "inbound('video').then(({framesDecoded}) => framesDecoded ?? 0)";
     let before = browser.until(decoded).await.as_u64().unwrap();
     browser.until(&format!("{decoded}.then((now) => now >= {before} + 25)")).await;

@@ -1,4 +1,4 @@
-//! WebRTC at the public host: its section of the configuration, and the engine.
+//! The section `[webrtc]` of configuration files.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -7,18 +7,19 @@ use serde::{Deserialize, Serialize};
 use sluicegate_hub::Hub;
 use sluicegate_launch::{Failure, Secret, Span};
 use sluicegate_rtc_driver::Driver;
-use sluicegate_webrtc_relay::{Engine, IceServer};
+
+use crate::{Config, Engine, IceServer};
 
 /// The section `[webrtc]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct WebRtc {
+pub struct Settings {
     /// Whether there is WebRTC at all.
-    enabled: bool,
-    /// Where to listen by UDP, at most one address of each family; without it on all of IPv4, at the port of `listen`.
+    pub enabled: bool,
+    /// Where to listen by UDP, at most one address of each family; without it on all of IPv4, at the port of the main listener.
     listen: Option<Vec<SocketAddr>>,
     /// Addresses to announce instead of the host's own, for a host behind one-to-one NAT.
-    pub(crate) public_ips: Vec<IpAddr>,
+    pub public_ips: Vec<IpAddr>,
     /// Answer connectivity checks without sending any; only for hosts that everybody can reach.
     ice_lite: bool,
     /// A STUN server that tells this host's public address.
@@ -40,10 +41,10 @@ struct Server {
     credential: Option<Secret>,
 }
 
-impl Default for WebRtc {
+impl Default for Settings {
     fn default() -> Self {
         let driver = sluicegate_rtc_driver::Config::default();
-        let engine = sluicegate_webrtc_relay::Config::default();
+        let engine = Config::default();
         Self {
             enabled: true,
             listen: None,
@@ -60,9 +61,9 @@ impl Default for WebRtc {
 /// The shortest interval of key frames: below it a publisher sends little else.
 const LEAST_INTERVAL: Duration = Duration::from_millis(500);
 
-impl WebRtc {
+impl Settings {
     /// Adds what is wrong with the section.
-    pub(crate) fn validate(&self, faults: &mut Vec<String>) {
+    pub fn validate(&self, faults: &mut Vec<String>) {
         if let Err(error) = self.driver(0).validate() {
             faults.push(format!("webrtc: {error}"));
         }
@@ -88,29 +89,32 @@ impl WebRtc {
         }
     }
 
-    fn engine(&self, foreign_publishers: bool) -> sluicegate_webrtc_relay::Config {
+    fn engine(&self, foreign_publishers: bool) -> Config {
         let server = |server: &Server| IceServer {
             url: server.url.clone(),
             username: server.username.clone(),
             credential: server.credential.as_ref().map(|secret| secret.reveal().to_owned()),
         };
-        sluicegate_webrtc_relay::Config {
+        Config {
             key_frame_interval: self.key_frame_interval.0,
             ice_servers: self.ice_servers.iter().map(server).collect(),
             foreign_publishers,
-            ..sluicegate_webrtc_relay::Config::default()
+            ..Config::default()
         }
     }
 
-    /// Binds the port and makes the engine; `None` where WebRTC is switched off. `port` is that of the main listener;
-    /// pages of other origins may publish where a token is needed for it.
-    pub(crate) fn start(&self, port: u16, hub: &Hub, token_to_publish: bool) -> Result<Option<Engine>, Failure> {
+    /// Binds the port and makes the engine; `None` where WebRTC is switched off. Without an address of its own it listens
+    /// at `port`. Pages of other origins may publish where `foreign_publishers` says so.
+    ///
+    /// # Errors
+    /// The port cannot be had.
+    pub fn start(&self, port: u16, hub: &Hub, foreign_publishers: bool) -> Result<Option<Engine>, Failure> {
         if !self.enabled {
             return Ok(None);
         }
         let driver = Driver::bind(self.driver(port)).map_err(|error| Failure::work("setting up WebRTC", error))?;
         tracing::info!(addresses = ?driver.addresses(), "WebRTC by UDP");
-        let engine = Engine::new(hub.clone(), driver, self.engine(token_to_publish));
+        let engine = Engine::new(hub.clone(), driver, self.engine(foreign_publishers));
         engine.map(Some).map_err(|error| Failure::work("setting up WebRTC", error))
     }
 }
