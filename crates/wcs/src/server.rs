@@ -69,9 +69,10 @@ impl Session {
         }
     }
 
-    /// The streams, by identification.
+    /// The streams that are not about to end, by identification.
     pub fn streams(&self) -> impl Iterator<Item = (&str, &Stream)> {
-        self.streams.iter().map(|(id, stream)| (id.as_str(), stream))
+        let live = self.streams.iter().filter(|(_, stream)| !stream.is_ending());
+        live.map(|(id, stream)| (id.as_str(), stream))
     }
 
     /// What the client said of itself in `connection`; empty before.
@@ -104,8 +105,8 @@ impl Session {
             ClientMessage::Connection(fields) => self.connected(now, fields),
             ClientMessage::Publish(request) => self.requested(now, Role::Publish, &request),
             ClientMessage::Play(request) => self.requested(now, Role::Play, &request),
-            ClientMessage::Unpublish(key) => self.stopped(Role::Publish, &key),
-            ClientMessage::Stop(key) => self.stopped(Role::Play, &key),
+            ClientMessage::Unpublish(key) => self.stopped(now, Role::Publish, &key),
+            ClientMessage::Stop(key) => self.stopped(now, Role::Play, &key),
             ClientMessage::Ping => self.send(&ServerMessage::Pong),
             ClientMessage::Available(key) if key.media_session_id.len().max(key.name.len()) <= MAX_NAME => {
                 self.actions.push_back(Action::Find { id: key.media_session_id, name: key.name });
@@ -166,7 +167,7 @@ impl Session {
         self.streams.insert(id, stream);
     }
 
-    fn stopped(&mut self, role: Role, key: &StreamKey) {
+    fn stopped(&mut self, now: Instant, role: Role, key: &StreamKey) {
         let id = &key.media_session_id;
         if self.streams.get(id).is_none_or(|stream| stream.role != role) {
             // A page whose stream is gone already waits for this answer.
@@ -178,15 +179,22 @@ impl Session {
             Role::Publish => info::STOPPED_BY_PUBLISHER,
             Role::Play => info::STOPPED_BY_USER,
         };
-        self.release(&key.media_session_id.clone(), role.down(), info);
+        self.release(now, &key.media_session_id.clone(), role.down(), info);
     }
 
-    /// Ends a stream from this side: its client is told, and its media is to be ended.
-    fn release(&mut self, id: &str, status: Status, info: &'static str) {
-        let Some(stream) = self.streams.remove(id) else { return };
-        let told = (info != info::STOPPED_BY_PUBLISHER || stream.role == Role::Play).then_some(info);
-        self.send(&ServerMessage::Status(stream.status(id.to_owned(), status, told)));
-        self.actions.push_back(Action::Release { id: id.to_owned(), role: stream.role, name: stream.name, info });
+    /// Ends a stream from this side. A player is told at once, a publisher when its media has ended.
+    fn release(&mut self, now: Instant, id: &str, status: Status, info: &'static str) {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_ending()) else { return };
+        let (id, role, name) = (id.to_owned(), stream.role, stream.name.clone());
+        if role == Role::Publish {
+            let told = (info != info::STOPPED_BY_PUBLISHER).then_some(info);
+            stream.phase = Phase::Ending { deadline: now + self.config.ending, status, info: told };
+        } else {
+            let status = stream.status(id.clone(), status, Some(info));
+            self.streams.remove(&id);
+            self.send(&ServerMessage::Status(status));
+        }
+        self.actions.push_back(Action::Release { id, role, name, info });
     }
 
     /// The answer to a stream's offer.
@@ -200,7 +208,8 @@ impl Session {
 
     /// Media flows.
     pub fn handle_connected(&mut self, id: &str) {
-        let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.phase != Phase::Up) else { return };
+        let waits = |stream: &&mut Stream| matches!(stream.phase, Phase::Answering { .. } | Phase::Connecting { .. });
+        let Some(stream) = self.streams.get_mut(id).filter(waits) else { return };
         stream.phase = Phase::Up;
         let status = stream.status(id.to_owned(), stream.role.up(), None);
         self.send(&ServerMessage::Status(status));
@@ -209,8 +218,12 @@ impl Session {
     /// A stream's media has ended, or could not begin.
     pub fn handle_end(&mut self, id: &str, end: &End) {
         let Some(stream) = self.streams.remove(id) else { return };
-        let status = if end.in_order { stream.role.down() } else { Status::Failed };
-        self.send(&ServerMessage::Status(stream.status(id.to_owned(), status, Some(end.info))));
+        let (status, info) = match stream.phase {
+            Phase::Ending { status, info, .. } => (status, info),
+            _ if end.in_order => (stream.role.down(), Some(end.info)),
+            _ => (Status::Failed, Some(end.info)),
+        };
+        self.send(&ServerMessage::Status(stream.status(id.to_owned(), status, info)));
     }
 
     /// Whether somebody publishes the name that a question was about.
@@ -230,15 +243,16 @@ impl Session {
     }
 
     /// The publisher of `name` has ended, and so do its players.
-    pub fn handle_publisher_end(&mut self, name: &str, info: &'static str) {
+    pub fn handle_publisher_end(&mut self, now: Instant, name: &str, info: &'static str) {
         let ids = self.ids(|stream| stream.role == Role::Play && stream.name == name);
-        ids.iter().for_each(|id| self.release(id, Status::Stopped, info));
+        ids.iter().for_each(|id| self.release(now, id, Status::Stopped, info));
     }
 
-    /// Somebody ends a stream by the REST interface. Returns whether it is here.
-    pub fn handle_termination(&mut self, id: &str) -> bool {
-        let role = self.streams.get(id).map(|stream| stream.role);
-        role.inspect(|role| self.release(id, role.down(), info::STOPPED_BY_REST)).is_some()
+    /// Somebody ends a stream by the REST interface.
+    pub fn handle_termination(&mut self, now: Instant, id: &str) {
+        if let Some(role) = self.streams.get(id).map(|stream| stream.role) {
+            self.release(now, id, role.down(), info::STOPPED_BY_REST);
+        }
     }
 
     fn ids(&self, wanted: impl Fn(&Stream) -> bool) -> Vec<String> {
@@ -260,9 +274,13 @@ impl Session {
         }
         let late = self.ids(|stream| stream.phase.deadline().is_some_and(|deadline| deadline <= now));
         for id in late {
+            if self.streams.get(&id).is_some_and(Stream::is_ending) {
+                self.handle_end(&id, &End { in_order: true, info: info::STOPPED_BY_USER });
+                continue;
+            }
             let answered = self.streams.get(&id).is_some_and(|stream| matches!(stream.phase, Phase::Connecting { .. }));
             let info = if answered { info::FAILED_BY_ICE_TIMEOUT } else { info::FAILED };
-            self.release(&id, Status::Failed, info);
+            self.release(now, &id, Status::Failed, info);
         }
     }
 
@@ -270,7 +288,7 @@ impl Session {
     pub fn handle_closed(&mut self) {
         self.state = State::Closed;
         self.texts.clear();
-        for (id, stream) in std::mem::take(&mut self.streams) {
+        for (id, stream) in std::mem::take(&mut self.streams).into_iter().filter(|(_, stream)| !stream.is_ending()) {
             let info = info::STOPPED_BY_SESSION;
             self.actions.push_back(Action::Release { id, role: stream.role, name: stream.name, info });
         }

@@ -14,10 +14,10 @@ use sluicegate_net::ws::{Accepted, WebSocket};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::info;
-use crate::media::{Answer, Event, Failure};
+use crate::media::{Answer, Event, Failure, MediaFuture};
 use crate::message::Role;
 use crate::registry::Command;
 use crate::server::{Action, End, Session};
@@ -61,7 +61,13 @@ enum Heard {
 /// A stream's media, and which of all that the session ever had it is.
 struct Leg {
     number: u64,
-    _stop: DropGuard,
+    stop: CancellationToken,
+}
+
+impl Drop for Leg {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 /// A session with all that belongs to it.
@@ -137,8 +143,10 @@ impl Link {
                 },
                 Some(command) = commands.recv() => match command {
                     Command::Event { name, kind, payload } => self.session.handle_event(&name, &kind, payload.as_ref()),
-                    Command::PublisherEnd { name, info } => self.session.handle_publisher_end(&name, info),
-                    Command::Terminate { id } => drop(self.session.handle_termination(&id)),
+                    Command::PublisherEnd { name, info } => {
+                        self.session.handle_publisher_end(Instant::now(), &name, info);
+                    }
+                    Command::Terminate { id } => self.session.handle_termination(Instant::now(), &id),
                     Command::Disconnect => return "the REST interface ends it",
                 },
                 Some((id, number, heard)) = hearing.recv() => self.hear(&id, number, heard),
@@ -182,13 +190,12 @@ impl Link {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Answer { id, role, name, offer } => self.answer(&id, role, &name, offer),
-                Action::Release { id, role, name, info } => {
-                    // A publisher whose media never came to be has no players.
-                    if role == Role::Publish && self.legs.contains_key(&id) {
-                        self.publisher_ended(&name, info);
-                    }
-                    self.legs.remove(&id);
+                Action::Release { id, role: Role::Publish, name, info } => {
+                    self.publisher_ended(&name, info);
+                    // Its end is still heard: only then the publisher is told.
+                    self.legs.get(&id).iter().for_each(|leg| leg.stop.cancel());
                 }
+                Action::Release { id, .. } => drop(self.legs.remove(&id)),
                 Action::Find { id, name } => {
                     let available = StreamName::parse(&name).is_ok_and(|name| self.is_available(&name));
                     self.session.handle_availability(id, available);
@@ -235,28 +242,36 @@ impl Link {
         self.legs_made += 1;
         let (number, stop) = (self.legs_made, CancellationToken::new());
         let answering = self.inner.parts.media.answer(role, stream, offer, self.peer.address);
-        let (heard, key, ended) = (self.heard.clone(), id.to_owned(), stop.clone());
-        tokio::spawn(async move {
-            let tell = async |what| drop(heard.send((key.clone(), number, what)).await);
-            let life = async {
-                let mut leg = match answering.await {
-                    Ok(Answer { sdp, leg }) => {
-                        tell(Heard::Answered(sdp)).await;
-                        leg
-                    }
-                    Err(failure) => return tell(Heard::Ended(failure)).await,
-                };
-                while let Some(event) = leg.events.recv().await {
-                    match event {
-                        Event::Connected => tell(Heard::Connected).await,
-                        Event::Ended(failure) => return tell(Heard::Ended(failure)).await,
-                    }
-                }
-                tell(Heard::Ended(Failure::silent())).await;
-            };
-            ended.run_until_cancelled(life).await;
-        });
-        self.legs.insert(id.to_owned(), Leg { number, _stop: stop.drop_guard() });
+        let (heard, key) = (self.heard.clone(), id.to_owned());
+        let tell = async move |what| drop(heard.send((key.clone(), number, what)).await);
+        tokio::spawn(live(answering, stop.clone(), tell));
+        self.legs.insert(id.to_owned(), Leg { number, stop });
+    }
+}
+
+/// Follows a stream's media to its end, and ends it when it is told to.
+async fn live(answering: MediaFuture<Answer>, stop: CancellationToken, tell: impl AsyncFn(Heard)) {
+    let Answer { sdp, leg } = match stop.run_until_cancelled(answering).await {
+        None => return tell(Heard::Ended(Failure::silent())).await,
+        Some(Err(failure)) => return tell(Heard::Ended(failure)).await,
+        Some(Ok(answer)) => answer,
+    };
+    tell(Heard::Answered(sdp)).await;
+    let crate::media::Leg { mut events, guard } = leg;
+    let mut guard = Some(guard);
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = stop.cancelled(), if guard.is_some() => {
+                guard = None;
+                continue;
+            }
+        };
+        match event {
+            Some(Event::Connected) => tell(Heard::Connected).await,
+            Some(Event::Ended(failure)) => return tell(Heard::Ended(failure)).await,
+            None => return tell(Heard::Ended(Failure::silent())).await,
+        }
     }
 }
 

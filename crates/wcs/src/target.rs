@@ -60,7 +60,7 @@ impl Target for WcsTarget {
             let (stream, accept, leg) = (spec.stream, None, None);
             let mut relay = Relay { session, wish, stream, media, progress, patience, accept, leg };
             let ended = relay.run(&mut websocket).await;
-            drop(relay);
+            relay.end().await;
             let _ = tokio::time::timeout(CLOSE, websocket.close(None)).await;
             match ended {
                 Ended::Stopped => Ok(()),
@@ -138,6 +138,15 @@ impl Relay {
                 () = tokio::time::sleep_until(due.into()) => self.session.handle_timeout(Instant::now()),
             }
         }
+    }
+
+    /// Ends the media and waits for it, so that a name into which it was pulled is free when the relay is over.
+    async fn end(self) {
+        let Self { accept, leg, .. } = self;
+        let Some(Leg { mut events, guard }) = leg else { return };
+        drop((accept, guard));
+        let over = async { while !matches!(events.recv().await, Some(Event::Ended(_)) | None) {} };
+        let _ = tokio::time::timeout(CLOSE, over).await;
     }
 
     async fn act(&mut self, action: Action) -> Option<Ended> {

@@ -16,6 +16,8 @@ pub struct Config {
     pub answer: Duration,
     /// How long a connection may take after the answer. Default 25 s: the engine itself gives up sooner and knows why.
     pub connect: Duration,
+    /// How long a publisher waits for the end of its media before it is told that it has ended. Default 1 s.
+    pub ending: Duration,
     /// Streams of one session. Default 64; each is a WebRTC session.
     pub streams: usize,
     /// Messages that a client may send at once. Default 200.
@@ -32,6 +34,7 @@ impl Default for Config {
             missed: 10,
             answer: Duration::from_secs(15),
             connect: Duration::from_secs(25),
+            ending: Duration::from_secs(1),
             streams: 64,
             burst: 200,
             rate: 50,

@@ -28,12 +28,16 @@ pub(super) enum Phase {
     Connecting { deadline: Instant },
     /// Media flows.
     Up,
+    /// The publisher is to be told this when its media has ended, so that its name is free by then.
+    Ending { deadline: Instant, status: Status, info: Option<&'static str> },
 }
 
 impl Phase {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Answering { deadline } | Self::Connecting { deadline } => Some(deadline),
+            Self::Answering { deadline } | Self::Connecting { deadline } | Self::Ending { deadline, .. } => {
+                Some(deadline)
+            }
             Self::Up => None,
         }
     }
@@ -55,6 +59,10 @@ impl Stream {
     #[must_use]
     pub fn standing(&self) -> Status {
         if self.phase == Phase::Up { self.role.up() } else { Status::Pending }
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. })
     }
 
     pub(super) fn status(&self, id: String, status: Status, info: Option<&str>) -> StreamStatus {

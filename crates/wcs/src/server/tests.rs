@@ -50,7 +50,11 @@ fn prompt(session: &mut Session, now: Instant, expected: &Value) {
             ("PUBLISHING" | "PLAYING", _) => session.handle_connected(id),
             ("FAILED", _) => session.handle_end(id, &End { in_order: false, info: info::STREAM_NOT_FOUND }),
             ("STOPPED", Some(info::STOPPED_BY_PUBLISHER)) => {
-                session.handle_publisher_end(argument["name"].as_str().unwrap(), info::STOPPED_BY_PUBLISHER);
+                session.handle_publisher_end(now, argument["name"].as_str().unwrap(), info::STOPPED_BY_PUBLISHER);
+            }
+            ("UNPUBLISHED", _) => {
+                assert_eq!(session.poll_text(), None, "the media ends first");
+                session.handle_end(id, &End { in_order: true, info: info::STOPPED_BY_USER });
             }
             _ => {}
         },
@@ -132,6 +136,8 @@ fn nothing_stays_pending() {
         session.handle_text(now, r#"{"message":"pong"}"#).unwrap();
         session.handle_timeout(now + seconds * SECOND);
     }
+    // The publisher's media does not end, so that it is told a second later.
+    session.handle_timeout(now + 26 * SECOND);
     assert_eq!(told(&mut session), [pair("FAILED", "Failed by error"), pair("FAILED", "Failed by ICE timeout")]);
     let released =
         std::iter::from_fn(|| session.poll_action()).filter(|action| matches!(action, Action::Release { .. }));
@@ -168,9 +174,16 @@ fn the_end_of_a_stream_is_told_once_and_asked_for_often() {
     session.handle_connected("p");
     session.handle_connected("p");
     assert_eq!(told(&mut session), [pair("PUBLISHING", "")]);
-    assert!(session.handle_termination("p") && !session.handle_termination("p"));
+    session.handle_termination(now, "p");
+    session.handle_termination(now, "p");
+    ask(&mut session, now, "unPublishStream", "p", "door");
+    assert_eq!((told(&mut session), session.streams().count()), (vec![], 0), "its media ends first");
+    session.handle_end("p", &End { in_order: true, info: info::STOPPED_BY_USER });
     session.handle_end("p", &End { in_order: true, info: info::STOPPED_BY_USER });
     assert_eq!(told(&mut session), [pair("UNPUBLISHED", info::STOPPED_BY_REST)]);
+    let released =
+        std::iter::from_fn(|| session.poll_action()).filter(|action| matches!(action, Action::Release { .. }));
+    assert_eq!(released.count(), 1);
     // The page does not know yet, and waits for an answer.
     ask(&mut session, now, "unPublishStream", "p", "door");
     assert_eq!(told(&mut session), [pair("UNPUBLISHED", "")]);

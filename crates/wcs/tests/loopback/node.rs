@@ -38,11 +38,17 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 }
 
 /// What a session of the scripted engine holds; its publisher ends in order with it.
-struct Held(Option<Publisher>);
+struct Held(Option<Publisher>, mpsc::Sender<Event>);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.take().into_iter().for_each(Publisher::finish);
+        let (publisher, control) = (self.0.take(), self.1.clone());
+        // The end takes its time, as that of a real session does.
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            publisher.into_iter().for_each(Publisher::finish);
+            let _ = control.send(Event::Ended(Failure::ended(info::STOPPED_BY_USER, "closed"))).await;
+        });
     }
 }
 
@@ -63,7 +69,9 @@ impl Engine {
             control.try_send(Event::Connected).unwrap();
         }
         self.sessions.lock().unwrap().push((name.to_string(), control.clone()));
-        if publisher.is_none() {
+        let plays = publisher.is_none();
+        let held = Held(publisher, control.clone());
+        if plays {
             // A viewer ends with its stream.
             let mut viewer = self.hub.subscribe(name, sluicegate_hub::Viewer::by("test"));
             tokio::spawn(async move {
@@ -71,7 +79,7 @@ impl Engine {
                 let _ = control.send(Event::Ended(Failure::ended(info::STOPPED_BY_PUBLISHER, "ended"))).await;
             });
         }
-        Leg { events, guard: Box::new(Held(publisher)) }
+        Leg { events, guard: Box::new(held) }
     }
 
     fn publisher(&self, name: &StreamName) -> Result<Publisher, Failure> {

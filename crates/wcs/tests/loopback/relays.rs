@@ -70,6 +70,11 @@ async fn a_stream_is_pulled_and_ends_with_its_source() {
     assert!(is_published(&two, "here").await);
     assert_eq!(two.post("pull/find_all", &Value::Null).await.json()[0]["status"], "PLAYING");
     assert_eq!(two.post("pull/pull", &relay(&uri, "here", "door")).await.status, 409, "the name is in use");
+    // What is ended is over there and here, so that it can be begun again at once.
+    for _ in 0..5 {
+        assert_eq!(two.post("pull/terminate", &json!({ "localStreamName": "here" })).await.status, 200);
+        assert_eq!(two.post("pull/pull", &relay(&uri, "here", "door")).await.status, 200);
+    }
     let mut player = Page::open(&two.uri()).await;
     player.play("v", "here").await;
     drop(publisher);
