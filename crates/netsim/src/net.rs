@@ -1,11 +1,14 @@
 //! The namespaces, their devices and the tasks between them.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tun_rs::{AsyncDevice, DeviceBuilder};
@@ -75,6 +78,25 @@ impl Net {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &namespace(&self.id, side), program]).kill_on_drop(true);
         command
+    }
+
+    /// A connection as a program on `side` would make it; the test itself is on neither. Loopback addresses are the
+    /// side's own.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered, or nobody listens there.
+    pub fn connect(&self, side: Side, to: SocketAddr) -> Result<TcpStream, Error> {
+        let path = format!("/run/netns/{}", namespace(&self.id, side));
+        let dial = move || {
+            let namespace = std::fs::File::open(path)?;
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            std::net::TcpStream::connect(to)
+        };
+        // A thread of its own, because it never leaves the namespace again. A local connection does not wait.
+        let dialled = std::thread::spawn(dial).join();
+        let stream = dialled.unwrap_or_else(|_| Err(std::io::Error::other("the dialling thread has panicked")))?;
+        stream.set_nonblocking(true)?;
+        Ok(TcpStream::from_std(stream)?)
     }
 
     /// Changes both directions of the link.

@@ -27,13 +27,13 @@ impl Profile {
 
     /// The same, losing this many packets in a million.
     #[must_use]
-    pub fn with_loss_ppm(self, loss_ppm: u32) -> Self {
+    pub const fn with_loss_ppm(self, loss_ppm: u32) -> Self {
         Self { loss_ppm, ..self }
     }
 
     /// The same, with this one-way delay.
     #[must_use]
-    pub fn with_delay(self, delay: Duration) -> Self {
+    pub const fn with_delay(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 }

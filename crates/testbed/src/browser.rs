@@ -1,5 +1,6 @@
 //! A headless Chromium, driven by the `DevTools` protocol.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -31,8 +32,14 @@ pub struct Browser {
 impl Browser {
     /// Starts Chromium and opens a page.
     pub async fn open(chromium: &Path, url: &str) -> Self {
+        let dial = async |host: SocketAddr| soon("DevTools", TcpStream::connect(host)).await.unwrap();
+        Self::open_with(Command::new(chromium), dial, url).await
+    }
+
+    /// As [`open`](Self::open), by a command that may run Chromium elsewhere, such as in a network of its own, and a
+    /// way to connect there.
+    pub async fn open_with(mut command: Command, dial: impl AsyncFn(SocketAddr) -> TcpStream, url: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut command = Command::new(chromium);
         command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", WINDOW]);
         command.args(["--remote-debugging-port=0", "--no-first-run", "--autoplay-policy=no-user-gesture-required"]);
         // A camera and a microphone that show and sound, given without a question.
@@ -42,7 +49,7 @@ impl Browser {
         let mut program = Program::spawn("chromium", &mut command);
         let address = program.says("DevTools listening on ws://").await;
         let host = address.split('/').next().unwrap();
-        let tcp = soon("DevTools", TcpStream::connect(host)).await.unwrap();
+        let tcp = dial(host.parse().unwrap()).await;
         let handshake = tokio_tungstenite::client_async(format!("ws://{address}"), tcp);
         let (socket, _) = soon("DevTools", handshake).await.unwrap();
         let mut browser = Self { socket, session: String::new(), sent: 0, _program: program, _profile: profile };

@@ -1,0 +1,153 @@
+//! WebRTC over a link that loses one packet in twenty, 50 ms there and back: what is lost comes again in time.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use sluicegate_netsim::{Net, Profile, Side};
+use sluicegate_testbed::browser::Browser;
+use sluicegate_testbed::media;
+use sluicegate_testbed::peer::{Peer, find};
+use sluicegate_testbed::program::{Program, built};
+use sluicegate_testbed::soon;
+use tempfile::TempDir;
+
+use crate::webrtc::{CLIENT, call};
+
+const LINK: Profile = Profile::CLEAN.with_delay(Duration::from_millis(25)).with_loss_ppm(50_000);
+/// Where the upstream listens, in its own namespace.
+const UPSTREAM: &str = "10.77.0.1:8440";
+
+/// Watches what plays for some seconds. A freeze is Chromium's own: it lasts three pictures' time and 150 ms more.
+const WATCH: &str = "
+    globalThis.outbound = async () => {
+        const stats = [...(await pc.getStats()).values()];
+        return stats.find((entry) => entry.type === 'outbound-rtp' && entry.kind === 'video') ?? {};
+    };
+    globalThis.watch = async (seconds) => {
+        const sleep = (time) => new Promise((done) => setTimeout(done, time));
+        const look = async () => {
+            const [video, audio] = [await inbound('video'), await inbound('audio')];
+            return {video, audio, frozen: 1000 * video.totalFreezesDuration, at: performance.now()};
+        };
+        const first = await look();
+        let [last, longest, apart] = [first, 0, []];
+        while (last.at < first.at + 1000 * seconds) {
+            await sleep(100);
+            const next = await look();
+            longest = Math.max(longest, next.frozen - last.frozen);
+            apart.push(next.audio.estimatedPlayoutTimestamp - next.video.estimatedPlayoutTimestamp);
+            last = next;
+        }
+        const more = (kind, key) => last[kind][key] - first[kind][key];
+        return {
+            seconds: (last.at - first.at) / 1000, longest, decoded: more('video', 'framesDecoded'),
+            freezes: more('video', 'freezeCount'), energy: more('audio', 'totalAudioEnergy'),
+            lost: more('video', 'packetsLost'), nacks: more('video', 'nackCount'), plis: more('video', 'pliCount'),
+            again: more('video', 'retransmittedPacketsReceived'), dropped: more('video', 'framesDropped'),
+            concealed: more('audio', 'concealedSamples') / more('audio', 'totalSamplesReceived'),
+            received: more('video', 'packetsReceived'),
+            apart: apart.sort((a, b) => a - b)[apart.length >> 1],
+            delay: more('video', 'jitterBufferDelay') / more('video', 'jitterBufferEmittedCount'),
+        };
+    };
+    true";
+
+/// The link, or `None` with a line that says why where this machine does not permit it.
+async fn net(seed: u64) -> Option<Net> {
+    let made = Net::new(seed, LINK).await;
+    let required = std::env::var("SLUICEGATE_PEERS").as_deref() == Ok("required");
+    if made.is_err() && !required {
+        let _ = writeln!(std::io::stdout(), "ignored: no network namespaces");
+        return None;
+    }
+    Some(made.unwrap())
+}
+
+fn run(net: &Net, name: &str, program: &Path, arguments: &[&str]) -> Program {
+    let mut command = net.command(Side::A, &program.display().to_string());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Program::spawn(name, &mut command)
+}
+
+async fn upstream(net: &Net) -> (Program, TempDir) {
+    let state = tempfile::tempdir().unwrap();
+    let folder = state.path().display().to_string();
+    let arguments = ["--listen", UPSTREAM, "--open", "--state-dir", &folder];
+    let mut upstream = run(net, "upstream", &built("upstream"), &arguments);
+    upstream.address().await;
+    (upstream, state)
+}
+
+/// A page of the upstream in a browser at the other end of the link.
+async fn page(net: &Net, chromium: &Path) -> Browser {
+    let mut command = net.command(Side::B, &chromium.display().to_string());
+    // The camera is for secure pages only.
+    command.arg(format!("--unsafely-treat-insecure-origin-as-secure=http://{UPSTREAM}"));
+    let dial = async |devtools: SocketAddr| {
+        assert!(matches!(devtools.ip(), IpAddr::V4(ip) if ip.is_loopback()));
+        net.connect(Side::B, devtools).unwrap()
+    };
+    let mut browser = Browser::open_with(command, dial, &format!("http://{UPSTREAM}/healthz")).await;
+    browser.until("location.pathname === '/healthz' && document.readyState === 'complete'").await;
+    assert_eq!(browser.value(CLIENT).await, true);
+    assert_eq!(browser.value(WATCH).await, true);
+    browser
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_behind_loss_sees_and_hears() {
+    let (Some(chromium), Some(ffmpeg)) = (find(Peer::Chromium), find(Peer::Ffmpeg)) else { return };
+    let Some(net) = net(5).await else { return };
+    let _upstream = upstream(&net).await;
+    let sample = media::sample().display().to_string();
+    let url = format!("http://{UPSTREAM}/live/room/a.flv");
+    let arguments = ["-loglevel", "error", "-re", "-stream_loop", "-1", "-i", &sample, "-c", "copy", "-f", "flv", &url];
+    let _publisher = run(&net, "ffmpeg", &ffmpeg, &arguments);
+
+    let mut viewer = page(&net, &chromium).await;
+    assert_eq!(call(&mut viewer, "play", &format!("http://{UPSTREAM}/whep/room/a")).await, true);
+    viewer.until("inbound('video').then(({framesDecoded}) => framesDecoded > 25)").await;
+    viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+    let seen = viewer.value("watch(15)").await;
+    let number = |key: &str| Value::as_f64(&seen[key]).unwrap_or(f64::NAN);
+    assert!(number("decoded") >= 0.9 * 25.0 * number("seconds"), "{seen}");
+    assert!(number("longest") <= 500.0, "{seen}");
+    assert!(number("energy") > 0.001, "{seen}");
+    // What sound was lost is made up by the browser: it asks for pictures only.
+    assert!(number("concealed") <= 0.1, "{seen}");
+    // Pictures were lost, asked for and sent again, so that none had to be begun anew.
+    assert!(number("nacks") > 0.0 && number("lost") < number("nacks") && number("plis") <= 1.0, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_behind_loss_plays_as_flv() {
+    let (Some(chromium), Some(ffmpeg)) = (find(Peer::Chromium), find(Peer::NewFfmpeg)) else { return };
+    let Some(net) = net(9).await else { return };
+    let _upstream = upstream(&net).await;
+    let mut camera = page(&net, &chromium).await;
+    assert_eq!(call(&mut camera, "publish", &format!("http://{UPSTREAM}/whip/room/a")).await, true);
+    let url = format!("http://{UPSTREAM}/live/room/a.flv");
+    // 15 s of the fake camera, decoded as they come. Its times say how long nothing was to be seen.
+    let mut decode = net.command(Side::A, &ffmpeg.display().to_string());
+    decode.args(["-hide_banner", "-loglevel", "warning", "-xerror", "-i", &url, "-map", "0:v", "-t", "15"]);
+    decode.args(["-fps_mode", "passthrough", "-f", "framemd5", "-"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let output = soon("ffmpeg", decode.stderr(Stdio::piped()).output()).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let times = times(&String::from_utf8_lossy(&output.stdout));
+    let longest = times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+    assert!(times.len() >= 200 && longest <= 0.5, "{longest} {times:?}");
+    let sent = camera.value("outbound()").await;
+    assert!(sent["nackCount"].as_u64() > Some(0) && sent["retransmittedPacketsSent"].as_u64() > Some(0), "{sent}");
+}
+
+/// The times of pictures in ffmpeg's list of them, in seconds.
+fn times(list: &str) -> Vec<f64> {
+    let base = list.lines().find_map(|line| line.strip_prefix("#tb 0: ")?.split_once('/')).unwrap();
+    let tick: f64 = base.0.parse::<f64>().unwrap() / base.1.parse::<f64>().unwrap();
+    let lines = list.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| Some(tick * line.split(',').nth(2)?.trim().parse::<f64>().ok()?)).collect()
+}
