@@ -51,7 +51,7 @@ impl Peer {
                 let python = PathBuf::from("/usr/bin/python3");
                 let script = "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstWebRTC', '1.0')\n\
                     from gi.repository import Gst, GstWebRTC; Gst.init(None)\n\
-                    elements = ('webrtcbin', 'nicesrc', 'avdec_h264', 'opusdec', 'vp8enc', 'opusenc')\n\
+                    elements = ('webrtcbin', 'nicesrc', 'avdec_h264', 'avdec_h265', 'opusdec', 'vp8enc', 'opusenc')\n\
                     assert all(Gst.ElementFactory.find(name) for name in elements)";
                 let output = Command::new(&python).args(["-c", script]).output().ok()?;
                 output.status.success().then_some(python)

@@ -1,11 +1,13 @@
 //! Chromium publishes its camera by WHIP and plays by WHEP, through the binaries.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::Program;
 use sluicegate_testbed::{api, media};
+use tokio::process::Command;
 
 use crate::stage::{STREAM, Site, Upstream};
 use crate::whip::webrtcbin;
@@ -36,6 +38,9 @@ pub(crate) const CLIENT: &str = "
         globalThis.pc = new RTCPeerConnection();
         const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 640, height: 480}});
         stream.getTracks().forEach((track) => pc.addTransceiver(track, {direction: 'sendonly', streams: [stream]}));
+        const sender = pc.getTransceivers().find(({sender}) => sender.track.kind === 'video');
+        const codecs = RTCRtpSender.getCapabilities('video').codecs.filter(({mimeType}) => mimeType === globalThis.only);
+        if (codecs.length) sender.setCodecPreferences(codecs);
         return exchange(pc, url);
     };
     const player = () => {
@@ -143,4 +148,55 @@ async fn gstreamers_vp8_plays_in_the_browser() {
     pictures_advance(&mut viewer).await;
     assert_eq!(viewer.value("[video.videoWidth, video.videoHeight].join('x')").await, "320x240");
     viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+}
+
+/// ffmpeg publishes a test pattern as FLV, encoded by these options.
+pub(crate) fn publish_encoded(ffmpeg: &Path, url: &str, options: &str) -> Program {
+    let mut command = Command::new(ffmpeg);
+    command.args(["-hide_banner", "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=15"]);
+    command.args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-g", "15", "-pix_fmt", "yuv420p"]);
+    command.args(options.split(' ')).args(["-f", "flv", url]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    Program::spawn("ffmpeg", &mut command)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_codecs_play_in_the_browser() {
+    let (Some(chromium), Some(ffmpeg)) = (find(Peer::Chromium), find(Peer::NewFfmpeg)) else { return };
+    let upstream = Upstream::start().await;
+    for (codec, options) in [
+        ("AV1", "-c:v libsvtav1 -preset 12 -svtav1-params pred-struct=1 -c:a libopus"),
+        ("VP9", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -lag-in-frames 0 -c:a aac -ac 2"),
+    ] {
+        let name = format!("codec/{codec}");
+        let _publisher = publish_encoded(&ffmpeg, &upstream.url("http", &format!("/live/{name}.flv")), options);
+        api::until_stream(&upstream.address, &name, "live").await;
+        let mut viewer = page(&chromium, &upstream).await;
+        assert_eq!(call(&mut viewer, "play", &upstream.url("http", &format!("/whep/{name}"))).await, true, "{codec}");
+        pictures_advance(&mut viewer).await;
+        assert_eq!(viewer.value("[video.videoWidth, video.videoHeight].join('x')").await, "320x180", "{codec}");
+        viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_in_any_codec_plays_in_another_browser() {
+    let Some(chromium) = find(Peer::Chromium) else { return };
+    let upstream = Upstream::start().await;
+    for codec in ["VP9", "AV1"] {
+        let mut camera = page(&chromium, &upstream).await;
+        camera.value(&format!("globalThis.only = 'video/{codec}'")).await;
+        let name = format!("room/{codec}");
+        assert_eq!(
+            call(&mut camera, "publish", &upstream.url("http", &format!("/whip/{name}"))).await,
+            true,
+            "{codec}"
+        );
+        let stream = api::until_stream(&upstream.address, &name, "live").await;
+        let mut viewer = page(&chromium, &upstream).await;
+        assert_eq!(call(&mut viewer, "play", &upstream.url("http", &format!("/whep/{name}"))).await, true, "{stream}");
+        pictures_advance(&mut viewer).await;
+        let stream = api::stream(&upstream.address, &name).await;
+        assert_eq!(stream["tracks"][0]["codec"], codec.to_lowercase(), "{stream}");
+    }
 }

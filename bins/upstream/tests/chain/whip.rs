@@ -11,6 +11,7 @@ use sluicegate_testbed::soon;
 use tokio::process::Command;
 
 use crate::stage::{STREAM, Site, Upstream};
+use crate::webrtc::publish_encoded;
 
 /// ffmpeg publishes the sample by WHIP, its sound as Opus.
 fn publish_by_whip(ffmpeg: &Path, url: &str) -> Program {
@@ -138,6 +139,20 @@ async fn what_cannot_be_is_told() {
     assert_eq!((options.status, options.header("accept-post")), (204, Some("application/sdp")));
     // Nothing of it is left.
     assert!(api::stream(&upstream.address, "a/b").await.is_null());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gstreamer_plays_h265() {
+    let (Some(python), Some(ffmpeg)) = (find(Peer::GStreamer), find(Peer::NewFfmpeg)) else { return };
+    let upstream = Upstream::start().await;
+    let options = "-c:v libx265 -preset ultrafast -x265-params bframes=0:log-level=none -c:a aac -ac 2";
+    let url = upstream.url("http", "/live/film/h265.flv");
+    let _publisher = publish_encoded(&ffmpeg, &url, options);
+    api::until_stream(&upstream.address, "film/h265", "live").await;
+    let url = upstream.url("http", "/whep/film/h265");
+    let output = soon("webrtcbin", webrtcbin(&python, &["play", &url, "30", "H265"]).output()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("decoded"), "{said} {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

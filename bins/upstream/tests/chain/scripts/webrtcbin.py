@@ -1,6 +1,6 @@
 """GStreamer's webrtcbin as a WHEP player or a WHIP publisher.
 
-webrtcbin.py play URL FRAMES: ends well when so many pictures and packets of sound are decoded.
+webrtcbin.py play URL FRAMES [H264|H265]: ends well when so many pictures and packets of sound are decoded.
 webrtcbin.py publish URL: VP8 and Opus, until it is killed.
 """
 import sys
@@ -93,7 +93,7 @@ else:
     peer.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
     pipeline.add(peer)
     receive = GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY
-    peer.emit("add-transceiver", receive, caps("video", "H264", 90000, 96))
+    peer.emit("add-transceiver", receive, caps("video", (sys.argv + ["H264"])[4], 90000, 96))
     peer.emit("add-transceiver", receive, caps("audio", "OPUS", 48000, 97))
     peer.connect("pad-added", arrived, pipeline, int(sys.argv[3]))
 peer.connect("notify::ice-gathering-state", gathering)
