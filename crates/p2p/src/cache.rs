@@ -1,5 +1,6 @@
 //! A cache with a budget of bytes, and one request for what many want at the same time.
 
+mod disk;
 mod lru;
 
 use std::hash::Hash;
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
+pub use disk::Disk;
 pub use lru::Lru;
 
 /// What a failure or a small entry costs beside its own bytes.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sluicegate_launch::{Failure, LogFormat, Secret, Size, Span, read};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
+use sluicegate_p2p::cache::Disk;
 use sluicegate_p2p::face::{Face, Forward};
 use sluicegate_p2p::media::{self, Library, Origin};
 use sluicegate_p2p::origin::{self, Client, Local, Remote};
@@ -19,6 +20,8 @@ use crate::cli::ServeFlags;
 use crate::node::Settings;
 
 const DEFAULT_PORT: u16 = 6060;
+/// Bytes that are kept on disk, where they are.
+const DISK: u64 = 10 << 30;
 /// Below this not even one segment would be kept.
 const MIN_CACHE: u64 = 1 << 20;
 
@@ -42,6 +45,8 @@ pub(crate) struct Config {
     follow_redirects: bool,
     /// Authorities (PEM) that are trusted beside the system's, for other servers and the signalling server.
     authorities: Option<PathBuf>,
+    /// Folder to keep what other servers give, beside memory.
+    cache_dir: Option<PathBuf>,
     /// Whether the signalling server runs on the same port.
     pub(crate) signal: bool,
     /// What to log.
@@ -61,6 +66,8 @@ pub(crate) struct Config {
 struct Limits {
     /// Media that is kept in memory.
     cache: Option<Size>,
+    /// What is kept in `cache_dir`.
+    disk: Option<Size>,
     /// One segment, or one part that is asked of an origin.
     segment: Option<Size>,
     /// Answers of origins that are being received.
@@ -84,6 +91,7 @@ impl Default for Config {
             allow_private: false,
             follow_redirects: false,
             authorities: None,
+            cache_dir: None,
             signal: false,
             log: "info,rtc=off".to_owned(),
             log_format: LogFormat::default(),
@@ -221,6 +229,12 @@ impl Config {
             None => Some(Arc::new(Remote::new(client.clone(), bases).map_err(failed)?)),
         };
         let library = origin.map(|origin| Library::new(origin, self.media_limits()));
+        // A folder of videos is on disk already.
+        if let (Some(library), Some(folder), None) = (&library, &self.cache_dir, &self.media) {
+            let budget = self.limits.disk.map_or(DISK, |size| size.0);
+            let doing = || format!("taking over {}", folder.display());
+            library.keep_on(Disk::open(folder, budget).map_err(|error| Failure::work(doing(), error))?);
+        }
         let mut face = Face::new(library.clone());
         if !upstream.is_empty() {
             face = face.forwarding(Forward::new(client, upstream).map_err(failed)?);

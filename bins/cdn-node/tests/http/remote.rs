@@ -101,6 +101,28 @@ async fn what_was_missing_is_found_when_it_is_there() {
 }
 
 #[tokio::test]
+async fn what_is_on_disk_outlives_a_restart() {
+    let script = |target: &str| if target.ends_with(".json") { origin(target) } else { Reply::status(500) };
+    let (good, ill) = (Server::start(origin).await, Server::start(script).await);
+    let folder = tempfile::tempdir().unwrap();
+    let kept = format!("cache_dir = {:?}", folder.path());
+    let (first, _folder) = node(&good.url(""), &kept).await;
+    assert_eq!(first.get("/video/testvideo01/134/64-1063.ts").await.status, 200);
+    let is_written = || async {
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .flatten()
+            .any(|entry| entry.path().extension().is_none())
+            .then_some(())
+    };
+    sluicegate_testbed::until("a file", is_written).await;
+    first.program.kill().await;
+    let (second, _folder) = node(&ill.url(""), &kept).await;
+    assert_eq!(second.get("/video/testvideo01/134/64-1063.ts").await.body, [1; 1_000]);
+    assert_eq!(second.get("/video/testvideo01/134/65-1063.ts").await.status, 502);
+}
+
+#[tokio::test]
 async fn a_stream_of_unknown_length_is_measured_and_served_as_a_whole() {
     let unknown = document("testvideo01").replace("\"len\":\"3064\"", "\"len\":\"\"");
     let script = move |target: &str| match target {

@@ -56,11 +56,14 @@ impl<K: Clone + Eq + Hash, V> Lru<K, V> {
         Some(&entry.value)
     }
 
-    /// Keeps a value for a time. One that is heavier than the budget is not kept.
-    pub fn insert(&mut self, key: K, value: V, bytes: usize, time: Duration, now: Instant) {
+    /// Keeps a value for a time, and returns the keys that had to go for it. One that is heavier than the budget is not
+    /// kept, and is among them.
+    pub fn insert(&mut self, key: K, value: V, bytes: usize, time: Duration, now: Instant) -> Vec<K> {
         self.remove(&key);
+        let mut gone = Vec::new();
         if bytes > self.budget || time.is_zero() {
-            return;
+            gone.push(key);
+            return gone;
         }
         self.used += 1;
         self.bytes += bytes;
@@ -69,7 +72,9 @@ impl<K: Clone + Eq + Hash, V> Lru<K, V> {
         while self.bytes > self.budget {
             let Some((_, oldest)) = self.order.pop_first() else { break };
             self.remove(&oldest);
+            gone.push(oldest);
         }
+        gone
     }
 
     /// Forgets a value.
@@ -123,7 +128,11 @@ mod tests {
         fn the_weight_is_the_sum_and_within_the_budget(uses in prop::collection::vec((0_u8..8, 0_usize..6, any::<bool>()), 0..200)) {
             let (mut lru, now) = (Lru::new(12), Instant::now());
             for (key, bytes, is_insert) in uses {
-                if is_insert { lru.insert(key, (), bytes, LONG, now) } else { lru.get(&key, now).copied().unwrap_or_default() }
+                if is_insert {
+                    lru.insert(key, (), bytes, LONG, now);
+                } else {
+                    lru.get(&key, now);
+                }
                 prop_assert!(lru.bytes() <= 12);
                 prop_assert_eq!(lru.bytes(), lru.entries.values().map(|entry| entry.bytes).sum::<usize>());
                 prop_assert_eq!(lru.order.len(), lru.entries.len());

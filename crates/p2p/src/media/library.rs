@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
 use super::{ByteRange, Document, DocumentKind, Itag, MediaError, Origin, SegmentId, Stream, VideoId, VideoInfo};
-use crate::cache::{Keep, Store};
+use crate::cache::{Disk, Keep, Store};
 use crate::index::{Builder, SegmentIndex};
 
 /// How long an index is kept; it belongs to a version of its stream.
@@ -65,6 +65,7 @@ pub struct Library(Arc<Inner>);
 struct Inner {
     origin: Arc<dyn Origin>,
     neighbours: OnceLock<Arc<dyn Neighbours>>,
+    disk: OnceLock<Disk>,
     limits: Limits,
     infos: Store<VideoId, Arc<VideoInfo>, MediaError>,
     indexes: Store<Version, Arc<SegmentIndex>, MediaError>,
@@ -96,14 +97,21 @@ impl Library {
         let parts = Store::new("media", limits.cache_bytes);
         let (infos, indexes) = (Store::new("videos", DOCUMENTS), Store::new("indexes", DOCUMENTS));
         let (hashes, documents) = (Store::new("hashes", HASHES), Store::new("documents", DOCUMENTS));
-        let (lengths, neighbours) = (Store::new("lengths", HASHES), OnceLock::new());
-        Self(Arc::new(Inner { origin, neighbours, limits, infos, indexes, parts, hashes, documents, lengths }))
+        let lengths = Store::new("lengths", HASHES);
+        let (neighbours, disk) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Inner { origin, neighbours, disk, limits, infos, indexes, parts, hashes, documents, lengths }))
     }
 
     /// Asks other nodes before the origin from now on. Only the first call counts.
     pub fn ask_first(&self, neighbours: Arc<dyn Neighbours>) {
         // Whoever comes second is not asked.
         let _ = self.0.neighbours.set(neighbours);
+    }
+
+    /// Keeps what the origin gives on disk as well from now on. Only the first call counts.
+    pub fn keep_on(&self, disk: Disk) {
+        // Whoever comes second is not used.
+        let _ = self.0.disk.set(disk);
     }
 
     /// What is known of a video.
@@ -317,9 +325,23 @@ impl Inner {
         {
             return Ok(bytes);
         }
+        let key = || format!("{:?} {range:?}", Version::of(&info.id, stream));
+        let kept = match self.disk.get() {
+            Some(disk) => disk.get(&key(), range.count()).await,
+            None => None,
+        };
+        if let Some(bytes) = kept {
+            return Ok(bytes);
+        }
         let bytes = self.origin.part(info, stream, range.into()).await?;
         let wrong = || MediaError::Answer { what: format!("{} bytes of {}", bytes.len(), range.count()) };
-        if fits(&bytes) { Ok(bytes) } else { Err(wrong()) }
+        if !fits(&bytes) {
+            return Err(wrong());
+        }
+        if let Some(disk) = self.disk.get() {
+            disk.put(&key(), &bytes);
+        }
+        Ok(bytes)
     }
 }
 
