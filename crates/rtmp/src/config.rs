@@ -1,5 +1,6 @@
 //! The service's limits and times.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::{Error, Limits};
@@ -24,6 +25,8 @@ pub struct Config {
     /// Connections at once; more wait in the system's queue. Default 4,096, at some 20 KiB each beside what a publisher
     /// has under way.
     pub connections: usize,
+    /// Writer tasks among which the players of a stream are shared. Default: one per core.
+    pub writers: NonZeroUsize,
     /// Whether a new publisher takes the place of a live one instead of being refused. Default no.
     pub replace_publisher: bool,
 }
@@ -37,6 +40,7 @@ impl Default for Config {
             stall: Duration::from_secs(15),
             unsent_bytes: 128 << 10,
             connections: 4_096,
+            writers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             replace_publisher: false,
         }
     }

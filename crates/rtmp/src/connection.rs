@@ -41,7 +41,7 @@ impl Connection {
                     let span = tracing::info_span!("stream", name = request.place.name);
                     self.publish(&request).instrument(span).await?;
                 }
-                Some(ServerEvent::Play(request)) => self.play(&request).await?,
+                Some(ServerEvent::Play(request)) => self = self.play(&request).await?,
                 Some(ServerEvent::Media(_) | ServerEvent::Ended) => {}
             }
         }

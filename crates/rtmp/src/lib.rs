@@ -15,6 +15,7 @@ mod intake;
 mod line;
 mod metrics;
 mod play;
+mod players;
 mod publish;
 mod service;
 mod target;

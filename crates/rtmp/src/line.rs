@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use sluicegate_net::listener::Socket;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio_util::io::poll_read_buf;
 
 use crate::Error;
 
@@ -45,34 +46,51 @@ impl Line {
 
     /// What arrives next, `None` at the end. Nothing is lost when this is dropped before it is done.
     pub(crate) async fn read(&mut self) -> Result<Option<Bytes>, Error> {
+        poll_fn(|cx| self.poll_read(cx)).await
+    }
+
+    /// The same, for one who drives many connections.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         // Frames keep the buffer alive that they were cut from, so it is used up before there is a new one.
         if self.buffer.capacity() < self.room / 16 {
             self.buffer.reserve(self.room);
         }
-        let count = self.socket.read_buf(&mut self.buffer).await?;
-        Ok((count > 0).then(|| self.buffer.split().freeze()))
+        let count = ready!(poll_read_buf(Pin::new(&mut self.socket), cx, &mut self.buffer))?;
+        Poll::Ready(Ok((count > 0).then(|| self.buffer.split().freeze())))
+    }
+
+    /// Writes once, and forgets what was written.
+    pub(crate) fn poll_write(&mut self, queue: &mut VecDeque<Bytes>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let written = ready!(poll_write(&mut self.socket, queue, cx))?;
+        consume(queue, written);
+        Poll::Ready(Ok(written))
+    }
+
+    /// Writes what TLS holds back.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     /// Writes all of the queue. Dropping this leaves the connection without a boundary to go on from.
     pub(crate) async fn write(&mut self, queue: &mut VecDeque<Bytes>) -> Result<(), Error> {
-        let stalled = |_| Error::Stalled { after: self.stall };
+        let stall = self.stall;
+        let stalled = |_| Error::Stalled { after: stall };
         while !queue.is_empty() {
             // Most sockets take it at once, and then there is nothing to time.
-            let at_once = poll_fn(|cx| Poll::Ready(poll_write(&mut self.socket, queue, cx))).await;
+            let at_once = poll_fn(|cx| Poll::Ready(self.poll_write(queue, cx))).await;
             let written = match at_once {
                 Poll::Ready(written) => written?,
                 Poll::Pending => {
-                    let writing = poll_fn(|cx| poll_write(&mut self.socket, queue, cx));
-                    tokio::time::timeout(self.stall, writing).await.map_err(stalled)??
+                    let writing = poll_fn(|cx| self.poll_write(queue, cx));
+                    tokio::time::timeout(stall, writing).await.map_err(stalled)??
                 }
             };
             if written == 0 {
                 return Err(Error::Closed);
             }
-            consume(queue, written);
         }
         if self.socket.is_tls() {
-            tokio::time::timeout(self.stall, self.socket.flush()).await.map_err(stalled)??;
+            tokio::time::timeout(stall, self.socket.flush()).await.map_err(stalled)??;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::connection::Connection;
+use crate::players::Players;
 use crate::{Config, Error, Gate, Outputs, metrics};
 
 /// How long a TLS handshake may take.
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) outputs: Outputs,
     pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) players: Players,
 }
 
 impl fmt::Debug for Shared {
@@ -79,7 +81,8 @@ impl Service {
     /// [`Error::Config`] names a limit that leaves no room to work.
     pub fn new(hub: Hub, config: Config, outputs: Outputs, gate: Arc<dyn Gate>) -> Result<Self, Error> {
         config.validate()?;
-        Ok(Self(Arc::new(Shared { hub, config, outputs, gate })))
+        let players = Players::new(config.writers.get());
+        Ok(Self(Arc::new(Shared { hub, config, outputs, gate, players })))
     }
 
     /// The output formats, to see how often batches were converted.

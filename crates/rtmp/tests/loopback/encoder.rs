@@ -95,20 +95,28 @@ impl Script {
         rest.len()
     }
 
-    async fn connects(&mut self) {
+    async fn connects(&mut self, codecs: &[&str]) {
+        let count = u32::try_from(codecs.len()).unwrap().to_be_bytes();
+        let list = [&[10][..], &count, &codecs.iter().flat_map(|codec| string(codec)).collect::<Vec<_>>()].concat();
         let about = object(&[
             ("app", string("cams")),
             ("type", string("nonprivate")),
             ("flashVer", string("FMLE/3.0 (compatible; FMSc/1.0)")),
             ("swfUrl", string("rtmp://127.0.0.1/cams")),
             ("tcUrl", string("rtmp://127.0.0.1/cams")),
+            ("fourCcList", list),
         ]);
         self.send(&command("connect", 1.0, &[about], 0, 128)).await;
         self.hears("NetConnection.Connect.Success").await;
     }
 
     pub(crate) async fn plays(&mut self, stream: &str) {
-        self.connects().await;
+        self.plays_listing(stream, &[]).await;
+    }
+
+    /// Plays, and says which codecs it knows.
+    pub(crate) async fn plays_listing(&mut self, stream: &str, codecs: &[&str]) {
+        self.connects(codecs).await;
         let play = [NULL.to_vec(), string(stream), number(-2_000.0)];
         let both = [command("createStream", 2.0, &[NULL.to_vec()], 0, 128), command("play", 3.0, &play, 1, 128)];
         self.send(&both.concat()).await;
@@ -132,7 +140,7 @@ impl Script {
 
     /// Everything that OBS says until it may send.
     pub(crate) async fn publishes(&mut self, stream: &str) {
-        self.connects().await;
+        self.connects(&[]).await;
         self.send(&message(2, 0, 1, 0, &4_096_u32.to_be_bytes(), 128)).await;
         let named = || [NULL.to_vec(), string(stream)];
         let mut asks = command("releaseStream", 2.0, &named(), 0, 4_096);
