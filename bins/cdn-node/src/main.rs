@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod node;
+mod rest;
 mod run;
 
 use std::io::Write;

@@ -17,6 +17,7 @@ use sluicegate_p2p::page;
 use sluicegate_p2p::signal::Service;
 
 use crate::config::{Tls, serve, signal};
+use crate::rest;
 
 /// How long requests in flight may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -107,10 +108,7 @@ pub(crate) async fn serve(mut config: serve::Config, signals: Signals) -> Result
     if let Some(node) = &node {
         face = face.telling(Arc::new(node.clone()));
     }
-    stage.router = stage.router.merge(face.router());
-    if let Some(service) = &service {
-        stage.router = stage.router.fallback_service(service.router());
-    }
+    stage.router = stage.router.merge(face.router()).merge(rest::router(service.as_ref(), config.public()));
     tracing::info!(%address, origin = config.origin(), peers = node.is_some(), signal = config.signal, "serving");
     stage.run(signals, || service.as_ref().map_or_else(|| tracing::info!("draining"), told)).await
 }

@@ -1,7 +1,7 @@
 //! The configuration of the node.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ use crate::cli::ServeFlags;
 use crate::node::Settings;
 
 const DEFAULT_PORT: u16 = 6060;
+/// The folder of files that existing nodes serve.
+const PUBLIC: &str = "./public";
 /// Bytes that are kept on disk, where they are.
 const DISK: u64 = 10 << 30;
 /// Below this not even one segment would be kept.
@@ -45,6 +47,8 @@ pub(crate) struct Config {
     follow_redirects: bool,
     /// Authorities (PEM) that are trusted beside the system's, for other servers and the signalling server.
     authorities: Option<PathBuf>,
+    /// Folder of files that are served where nothing else is; `./public`, where there is one, as existing nodes do.
+    public: Option<PathBuf>,
     /// Folder to keep what other servers give, beside memory.
     cache_dir: Option<PathBuf>,
     /// Whether the signalling server runs on the same port.
@@ -91,6 +95,7 @@ impl Default for Config {
             allow_private: false,
             follow_redirects: false,
             authorities: None,
+            public: None,
             cache_dir: None,
             signal: false,
             log: "info,rtc=off".to_owned(),
@@ -174,8 +179,10 @@ impl Config {
         if self.media.is_some() && !self.base_url.is_empty() {
             faults.push("media and base_url are both given; keep one".to_owned());
         }
-        if let Some(folder) = self.media.as_ref().filter(|folder| !folder.is_dir()) {
-            faults.push(format!("media = {}: there is no such folder", folder.display()));
+        for (key, folder) in [("media", &self.media), ("public", &self.public)] {
+            if let Some(folder) = folder.as_ref().filter(|folder| !folder.is_dir()) {
+                faults.push(format!("{key} = {}: there is no such folder", folder.display()));
+            }
         }
         if let Some(proxy) = &self.proxy {
             let known = |url: &Url| matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
@@ -263,6 +270,12 @@ impl Config {
     /// The signalling server on the same port: the one of `cdn-node signal` as it is without a configuration.
     pub(crate) fn service(&self, shutdown: &Shutdown) -> Option<Service> {
         self.signal.then(|| Service::new(sluicegate_p2p::signal::Config::default(), shutdown.clone()))
+    }
+
+    /// The folder of files that are served where nothing else is.
+    pub(crate) fn public(&self) -> Option<&Path> {
+        let usual = Path::new(PUBLIC);
+        self.public.as_deref().or_else(|| usual.is_dir().then_some(usual))
     }
 
     /// What the log says of the origin.

@@ -83,3 +83,35 @@ async fn help_is_long_and_check_masks_secrets() {
     assert!(code == Some(0) && shown.contains("0.0.0.0:7") && shown.contains(ID), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
 }
+
+#[tokio::test]
+async fn files_are_served_where_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let public = folder.path().join("public");
+    std::fs::create_dir_all(public.join("sub")).unwrap();
+    std::fs::write(folder.path().join("secret"), "secret").unwrap();
+    std::fs::write(public.join("a.txt"), "a file").unwrap();
+    std::fs::write(public.join("sub/index.html"), "sub").unwrap();
+    let path = folder.path().join("node.toml");
+    std::fs::write(&path, format!("public = {public:?}\n")).unwrap();
+    let node = Node::start(&["--config", path.to_str().unwrap(), "--signal"], &[]).await;
+    assert_eq!(node.get("/a.txt").await.text(), "a file");
+    assert_eq!(node.get("/sub/").await.text(), "sub");
+    for path in ["/", "/nothing", "/../secret", "/%2e%2e/secret"] {
+        let answer = node.get(path).await;
+        assert_eq!((answer.status, answer.text().as_str()), (404, "404 page not found\n"), "{path}");
+    }
+    std::fs::write(public.join("index.html"), "the page").unwrap();
+    for path in ["/", "/nothing"] {
+        assert_eq!(node.get(path).await.text(), "the page", "{path}");
+    }
+    // A socket's path is the signalling server's, which wants an upgrade.
+    assert_ne!(node.get(&format!("/uid/{ID}")).await.text(), "the page");
+    assert_eq!(node.get("/status").await.status, 200);
+    // Existing nodes take the folder that lies where they are started.
+    let mut here = command(&["-p", "0", "-h", "127.0.0.1"], &[]);
+    here.current_dir(folder.path());
+    let mut program = sluicegate_testbed::program::Program::spawn("cdn-node", &mut here);
+    let address = program.address().await;
+    assert_eq!(crate::client::request(&address, "GET", "/a.txt", &[]).await.text(), "a file");
+}
