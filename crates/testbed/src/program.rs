@@ -92,6 +92,13 @@ impl Program {
         assert!(soon("kill", status).await.unwrap().success());
     }
 
+    /// Files and sockets that it has open.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        let id = self.child.id().unwrap_or_else(|| panic!("{} has ended:\n{}", self.name, self.said()));
+        std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count()
+    }
+
     /// Whether it has not ended yet.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

@@ -24,6 +24,7 @@ mod stage;
 mod tls;
 mod tokens;
 mod wcs;
+mod wcs_bad_input;
 mod wcs_relays;
 mod webrtc;
 mod whip;

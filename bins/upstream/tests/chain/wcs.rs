@@ -73,7 +73,7 @@ impl Node {
         Self { upstream, port: port.trim().to_owned() }
     }
 
-    fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         format!("ws://{}", self.port)
     }
 

@@ -105,3 +105,39 @@ async fn a_stream_is_republished_by_rtmp() {
     let (status, _) = one.post("push/startup", &startup).await;
     assert_eq!((status, one.post("push/find_all", &json!({})).await.0), (500, 404), "nobody is there any more");
 }
+
+/// The value of a counter or gauge; `None` where it has never been moved.
+async fn metric(upstream: &Upstream, name: &str) -> Option<f64> {
+    let text = api::request("GET", &upstream.address, "/metrics").await.unwrap().text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(ToOwned::to_owned));
+    line.and_then(|value| value.parse().ok())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_relays_leave_nothing() {
+    let configuration = "[wcs]\nlisten = ['127.0.0.1:0']\n";
+    let (one, two) = (Node::with(configuration).await, Node::with(configuration).await);
+    let _site = Site::with_stream(&one.upstream).await;
+    let push = json!({ "uri": two.uri(), "localStreamName": STREAM, "remoteStreamName": "copy" });
+    let pull = json!({ "uri": one.uri(), "localStreamName": "copy", "remoteStreamName": STREAM });
+    let mut before = None;
+    for round in 0..50 {
+        for (node, method, body) in [(&one, "pull/push", &push), (&two, "pull/pull", &pull)] {
+            assert_eq!(node.post(method, body).await, (200, String::new()), "round {round}");
+            assert_eq!(node.post("pull/terminate", body).await, (200, String::new()), "round {round}");
+        }
+        before = before.or_else(|| Some([&one, &two].map(|node| node.upstream.program.descriptors())));
+    }
+    let before = before.unwrap();
+    for (node, before) in [&one, &two].into_iter().zip(before) {
+        until("the end of all sessions", || async {
+            let rtc = metric(&node.upstream, "sluicegate_rtc_driver_sessions").await?;
+            let wcs = metric(&node.upstream, "sluicegate_wcs_sessions").await?;
+            // One more is this request, and one may be the last one's.
+            let few = node.upstream.program.descriptors() <= before + 2;
+            (rtc == 0.0 && wcs == 0.0 && few).then_some(())
+        })
+        .await;
+        assert_eq!(api::get(&node.upstream.address, "/api/v1/relays").await, json!([]));
+    }
+}
