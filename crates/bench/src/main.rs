@@ -1,4 +1,4 @@
-//! Measures release binaries: fan-out, latency, tunnel and recovery, side by side with a floor.
+//! Measures release binaries: fan-out, latency, tunnel, WebRTC and recovery, side by side with a floor.
 //!
 //! Run it by `cargo xtask bench`. All load stays on loopback and stops by itself. Figures of a shared machine
 //! swing; compare rows of one run, and read CPU time and ratios rather than speeds.
@@ -15,6 +15,7 @@ mod report;
 mod rtmp;
 mod tunnel;
 mod viewer;
+mod webrtc;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum What {
     Tunnel(tunnel::Arguments),
     /// A publisher that is away for 3 s, and a half-open link.
     Recovery,
+    /// WebRTC out to many viewers, its start and its latency, copies between nodes, and what many sessions leave behind.
+    Webrtc(webrtc::Arguments),
     /// Everything, with the defaults.
     All,
     /// The floor itself, as a server that does nothing but send. Started by `fanout`.
@@ -53,6 +56,7 @@ async fn main() -> ExitCode {
         What::Fanout(arguments) => fanout::run(&arguments).await,
         What::Tunnel(arguments) => tunnel::run(&arguments).await,
         What::Recovery => recovery::run().await,
+        What::Webrtc(arguments) => webrtc::run(&arguments).await,
         What::All => all().await,
         What::Floor(arguments) => floor::run(&arguments),
     };
@@ -68,5 +72,6 @@ async fn main() -> ExitCode {
 async fn all() -> Result<(), Error> {
     fanout::run(&fanout::Arguments::default()).await?;
     tunnel::run(&tunnel::Arguments::default()).await?;
+    webrtc::run(&webrtc::Arguments::default()).await?;
     recovery::run().await
 }

@@ -86,6 +86,13 @@ impl Process {
         self.child.kill().await.doing("ending a program")
     }
 
+    /// Its descriptors and threads now.
+    pub(crate) fn held(&self) -> Result<(usize, usize), Error> {
+        let id = self.child.id().unwrap_or_default();
+        let count = |what: &str| std::fs::read_dir(format!("/proc/{id}/{what}")).map(Iterator::count);
+        Ok((count("fd").doing("counting descriptors")?, count("task").doing("counting threads")?))
+    }
+
     /// What it has used so far.
     pub(crate) fn usage(&self) -> Result<Usage, Error> {
         let id = self.child.id().unwrap_or_default();

@@ -25,6 +25,22 @@ const SOUND_MICROS: u64 = 23_220;
 const AVC: &[u8] = b"\x01\x64\x00\x1f\xff\xe1\x00\x1a\x67\x64\x00\x1f\xac\xd9\x40\x50\x05\xbb\x01\x10\x00\x00\x03\x00\x10\x00\x00\x03\x03\x20\xf1\x83\x19\x60\x01\x00\x06\x68\xeb\xe3\xcb\x22\xc0";
 /// `AudioSpecificConfig`: AAC-LC, 44.1 kHz, stereo.
 const AAC: &[u8] = b"\x12\x10";
+/// `OpusHead` (RFC 7845 section 5.1): stereo, 48 kHz.
+const OPUS: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x00\x00";
+/// A packet of Opus that fills 20 ms: with it 64 kbit/s.
+const OPUS_BYTES: usize = 160;
+/// Config 31, stereo, one frame (RFC 6716 section 3.1).
+const OPUS_START: &[u8] = b"\xfc";
+const OPUS_MICROS: u64 = 20_000;
+
+/// The sound of the measured stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sound {
+    /// AAC, 129 kbit/s.
+    Aac,
+    /// Opus by enhanced FLV, 64 kbit/s.
+    Opus,
+}
 
 /// When each picture was written.
 #[derive(Debug, Clone, Default)]
@@ -43,22 +59,27 @@ impl Clock {
     }
 }
 
-/// Publishes by HTTP `POST` until it is aborted.
+/// Publishes by HTTP `POST` until it is aborted, with sound as AAC.
 pub(crate) async fn publish(address: String, path: &'static str, clock: Clock) -> Result<(), Error> {
+    publish_with(Sound::Aac, address, path, clock).await
+}
+
+/// Publishes by HTTP `POST` until it is aborted.
+pub(crate) async fn publish_with(sound: Sound, address: String, path: &'static str, clock: Clock) -> Result<(), Error> {
     let mut socket = TcpStream::connect(&address).await.doing("connecting the publisher")?;
     socket.set_nodelay(true).doing("connecting the publisher")?;
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: video/x-flv\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
     socket.write_all(head.as_bytes()).await.doing("publishing")?;
-    write_chunk(&mut socket, &start()).await?;
+    write_chunk(&mut socket, &start(sound)).await?;
     let mut ticks = tokio::time::interval(Duration::from_millis(1_000 / PICTURES_PER_SECOND));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let sounds = AtomicU64::new(0);
     for number in 0.. {
         ticks.tick().await;
         let millis = number * 1_000 / PICTURES_PER_SECOND;
-        let mut tags = sound_until(millis, &sounds);
+        let mut tags = sound_until(sound, millis, &sounds);
         tags.extend(picture(number, millis));
         clock.stamp();
         write_chunk(&mut socket, &tags).await?;
@@ -74,10 +95,13 @@ async fn write_chunk(socket: &mut TcpStream, bytes: &[u8]) -> Result<(), Error> 
 }
 
 /// File header and both decoder configurations.
-fn start() -> Vec<u8> {
+fn start(sound: Sound) -> Vec<u8> {
     let mut bytes = b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00".to_vec();
     bytes.extend(tag(9, 0, &[b"\x17\x00\x00\x00\x00", AVC]));
-    bytes.extend(tag(8, 0, &[b"\xaf\x00", AAC]));
+    bytes.extend(match sound {
+        Sound::Aac => tag(8, 0, &[b"\xaf\x00", AAC]),
+        Sound::Opus => tag(8, 0, &[b"\x90Opus", OPUS]),
+    });
     bytes
 }
 
@@ -90,14 +114,21 @@ fn picture(number: u64, millis: u64) -> Vec<u8> {
     tag(9, millis, &[header, &length, nal, MARK, &number.to_be_bytes(), &filler])
 }
 
-fn sound_until(millis: u64, sent: &AtomicU64) -> Vec<u8> {
+fn sound_until(sound: Sound, millis: u64, sent: &AtomicU64) -> Vec<u8> {
     let mut tags = Vec::new();
+    let micros = match sound {
+        Sound::Aac => SOUND_MICROS,
+        Sound::Opus => OPUS_MICROS,
+    };
     loop {
-        let at = sent.load(Ordering::Relaxed) * SOUND_MICROS / 1_000;
+        let at = sent.load(Ordering::Relaxed) * micros / 1_000;
         if at > millis {
             return tags;
         }
-        tags.extend(tag(8, at, &[b"\xaf\x01", &[0x21; SOUND_BYTES]]));
+        tags.extend(match sound {
+            Sound::Aac => tag(8, at, &[b"\xaf\x01", &[0x21; SOUND_BYTES]]),
+            Sound::Opus => tag(8, at, &[b"\x91Opus", OPUS_START, &[0x55; OPUS_BYTES - 1]]),
+        });
         sent.fetch_add(1, Ordering::Relaxed);
     }
 }

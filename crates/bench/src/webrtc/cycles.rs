@@ -1,0 +1,154 @@
+//! Publishers and viewers that come and go, and what is left of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sluicegate_rtc_driver::media::{Codec, Direction, Options, RtpPacket, Track, TrackId};
+use sluicegate_rtc_driver::{Config, Connection, Driver, Event, State};
+use tokio::task::JoinSet;
+
+use super::{http, upstream};
+use crate::error::Error;
+use crate::process::Process;
+use crate::report::{line, row};
+
+/// Streams that come and go side by side.
+const LANES: usize = 4;
+/// Before this many, memory still grows to what the program works with.
+const WARM_UP: usize = 100;
+/// Any step of a cycle, at most.
+const STEP: Duration = Duration::from_secs(20);
+/// Until the server has let go of everything, at most.
+const LET_GO: Duration = Duration::from_secs(60);
+
+/// Runs the cycles on one server and compares what it holds before and after.
+pub(super) async fn run(cycles: usize) -> Result<(), Error> {
+    let server = upstream("").await?;
+    let driver = Driver::bind(Config { listen: vec![([127, 0, 0, 1], 0).into()], ..Config::default() });
+    let driver = Arc::new(driver?);
+    go(&server.address, &driver, WARM_UP).await?;
+    let (held, used) = settled(&server).await?;
+    let begun = Instant::now();
+    go(&server.address, &driver, cycles).await?;
+    let took = begun.elapsed().as_secs_f64();
+    let (held_after, used_after) = settled(&server).await?;
+    line(&format!("{cycles} times a publisher and a viewer came and went, {:.1} a second", cycles as f64 / took));
+    let more = |before: usize, after: usize| after as f64 - before as f64;
+    row("cycles: descriptors left", more(held.0, held_after.0), "", Some(0.0));
+    row("cycles: threads left", more(held.1, held_after.1), "", Some(0.0));
+    row("cycles: sessions left", sessions(&server).await?, "", Some(0.0));
+    row("cycles: memory more", (used_after.resident - used.resident) / 1_024.0, "MiB", Some(1.0));
+    row("cycles: server CPU per cycle", (used_after.cpu - used.cpu) * 1_000.0 / cycles as f64, "ms", None);
+    Ok(())
+}
+
+async fn go(address: &str, driver: &Arc<Driver>, cycles: usize) -> Result<(), Error> {
+    let mut lanes = JoinSet::new();
+    for lane in 0..LANES {
+        let (address, driver) = (address.to_owned(), Arc::clone(driver));
+        lanes.spawn(async move {
+            for _ in (lane..cycles).step_by(LANES) {
+                let step = tokio::time::timeout(STEP, cycle(&address, &driver, lane)).await;
+                step.map_err(|_| Error::Answer(format!("a cycle took {} s", STEP.as_secs())))??;
+            }
+            Ok::<_, Error>(())
+        });
+    }
+    while let Some(done) = lanes.join_next().await {
+        done.map_err(|error| Error::Answer(error.to_string()))??;
+    }
+    Ok(())
+}
+
+/// A publisher sends a picture, a viewer sees it, and both end.
+async fn cycle(address: &str, driver: &Driver, lane: usize) -> Result<(), Error> {
+    let (mut publisher, published) = begin(address, driver, &format!("/whip/cycle/{lane}"), true).await?;
+    let track = connected(&mut publisher).await?;
+    send(&publisher, track, 0)?;
+    let (mut viewer, watched) = begin(address, driver, &format!("/whep/cycle/{lane}"), false).await?;
+    let mut number = 0;
+    loop {
+        tokio::select! {
+            event = viewer.next() => match event {
+                Some(Event::Rtp { .. }) => break,
+                Some(Event::State(State::Closed(reason))) => return Err(Error::Answer(format!("a viewer ended: {reason:?}"))),
+                None => return Err(Error::Answer("a viewer ended".into())),
+                Some(_) => {}
+            },
+            () = tokio::time::sleep(Duration::from_millis(40)) => {
+                number += 1;
+                send(&publisher, track, number)?;
+            }
+        }
+    }
+    for (location, mut connection) in [(watched, viewer), (published, publisher)] {
+        http::ask(address, "DELETE", &location, "text/plain", "").await?;
+        while let Some(event) = connection.next().await {
+            if matches!(event, Event::State(State::Closed(_))) {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn begin(address: &str, driver: &Driver, path: &str, sends: bool) -> Result<(Connection, String), Error> {
+    let track = if sends { Track::Send(Codec::h264()) } else { Track::Receive(vec![Codec::h264()]) };
+    let options = Options { tracks: vec![track], own_port: true, ..Options::default() };
+    let (connection, offer) = driver.offer(options).await?;
+    let (location, answer) = http::offer(address, path, &offer).await?;
+    connection.handle().accept_answer(answer).await?;
+    Ok((connection, location))
+}
+
+/// Waits until a publisher may send, and tells as what.
+async fn connected(publisher: &mut Connection) -> Result<TrackId, Error> {
+    let (mut open, mut up) = (None, false);
+    while let Some(event) = publisher.next().await {
+        match event {
+            Event::TrackOpen { track, direction: Direction::Send, .. } => open = Some(track),
+            Event::State(State::Connected) => up = true,
+            _ => {}
+        }
+        if let (Some(track), true) = (open, up) {
+            return Ok(track);
+        }
+    }
+    Err(Error::Answer("a publisher ended before it was connected".into()))
+}
+
+/// A key frame with its parameter sets, three packets.
+fn send(publisher: &Connection, track: TrackId, number: u16) -> Result<(), Error> {
+    let units: [&[u8]; 3] = [
+        b"\x67\x64\x00\x1f\xac\xd9\x40\x50\x05\xbb\x01\x10\x00\x00\x03\x00\x10\x00\x00\x03\x03\x20\xf1\x83\x19\x60",
+        b"\x68\xeb\xe3\xcb\x22\xc0",
+        &[0x65; 900],
+    ];
+    let packet = |(at, unit): (u16, &&[u8])| RtpPacket {
+        sequence: number * 3 + at,
+        timestamp: u32::from(number) * 3_600,
+        marker: at == 2,
+        payload: Bytes::copy_from_slice(unit),
+    };
+    let packets: Vec<RtpPacket> = (0..).zip(&units).map(packet).collect();
+    publisher.handle().send_rtp(track, packets).map_err(Error::from)
+}
+
+/// What the server holds once it has let go of all sessions and their connections.
+async fn settled(server: &Process) -> Result<((usize, usize), crate::process::Usage), Error> {
+    let begun = Instant::now();
+    while sessions(server).await? > 0.0 && begun.elapsed() < LET_GO {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Idle connections of HTTP end on their own.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    Ok((server.held()?, server.usage()?))
+}
+
+/// Sessions by the server's own count.
+async fn sessions(server: &Process) -> Result<f64, Error> {
+    let metrics = http::ask(&server.address, "GET", "/metrics", "text/plain", "").await?.body;
+    let value = metrics.lines().find_map(|line| line.strip_prefix("sluicegate_rtc_driver_sessions "));
+    Ok(value.and_then(|value| value.trim().parse().ok()).unwrap_or_default())
+}
