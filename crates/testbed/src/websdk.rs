@@ -2,10 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// One test installs, the others wait.
+static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// Where the versions of `websdk/package.json` are, as `@flashphoner/websdk` and `websdk-VERSION`; they are installed
 /// once per target folder.
 pub(crate) fn locate() -> Option<PathBuf> {
+    let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("websdk");
     // Tests run in `target/PROFILE/deps`.
     let peers = std::env::current_exe().ok()?.ancestors().nth(3)?.join("peers");
@@ -25,7 +30,7 @@ pub(crate) fn locate() -> Option<PathBuf> {
     if !output.status.success() {
         return None;
     }
-    // Another test may have been faster, or may use an older one, whose files it has open.
+    // An older one; or another program's tests were faster, which is as good.
     let _ = std::fs::remove_dir_all(&installed);
     let _ = std::fs::rename(fresh.path(), &installed);
     installed.join("node_modules").is_dir().then(|| installed.join("node_modules"))

@@ -118,9 +118,11 @@ async fn pictures_advance(page: &mut Browser) {
     page.until(&format!("frames() >= {shown} + 10")).await;
 }
 
-fn versions() -> Option<(PathBuf, [PathBuf; 2])> {
+/// The browser, and the SDK of January 2026, of 2022 and of 2021.
+fn versions() -> Option<(PathBuf, [PathBuf; 3])> {
     let (chromium, packages) = (find(Peer::Chromium)?, find(Peer::WebSdk)?);
-    Some((chromium, ["@flashphoner/websdk", "websdk-2.0.180"].map(|version| packages.join(version))))
+    let names = ["@flashphoner/websdk", "websdk-2.0.218", "websdk-2.0.180"];
+    Some((chromium, names.map(|name| packages.join(name))))
 }
 
 fn relay(node: &Node, local: &str, remote: &str) -> Value {
@@ -129,7 +131,7 @@ fn relay(node: &Node, local: &str, remote: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_is_pushed_from_node_to_node() {
-    let Some((chromium, [newest, _])) = versions() else { return };
+    let Some((chromium, [newest, ..])) = versions() else { return };
     let (one, two) = (Node::start().await, Node::start().await);
     let mut camera = page(&chromium, &newest, &one, &one.uri()).await;
     assert_eq!(publish(&mut camera, "testStream").await, "PUBLISHING");
@@ -157,7 +159,7 @@ async fn a_camera_is_pushed_from_node_to_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_is_pulled_by_another_node() {
-    let Some((chromium, [_, older])) = versions() else { return };
+    let Some((chromium, [.., older])) = versions() else { return };
     let (one, two) = (Node::start().await, Node::start().await);
     // By the main port and its one path.
     let uri = one.upstream.url("ws", "/websocket");
@@ -176,7 +178,7 @@ async fn a_camera_is_pulled_by_another_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_hear_why_something_cannot_be() {
-    let Some((chromium, [newest, _])) = versions() else { return };
+    let Some((chromium, [newest, ..])) = versions() else { return };
     let node = Node::start().await;
     let mut camera = page(&chromium, &newest, &node, &node.uri()).await;
     assert_eq!(play(&mut camera, "nobody").await, "FAILED: Stream not found");
@@ -195,10 +197,10 @@ async fn pages_hear_why_something_cannot_be() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sites_stream_plays_in_a_page_of_the_sdk() {
-    let Some((chromium, [newest, older])) = versions() else { return };
+    let Some((chromium, sdks)) = versions() else { return };
     let node = Node::start().await;
     let _site = Site::with_stream(&node.upstream).await;
-    for sdk in [newest, older] {
+    for sdk in sdks {
         // The sample's sound is none that WebRTC carries as it is; pictures play without it.
         let mut viewer = page(&chromium, &sdk, &node, &node.uri()).await;
         assert_eq!(play(&mut viewer, STREAM).await, "PLAYING");
