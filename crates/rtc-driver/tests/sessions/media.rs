@@ -120,6 +120,52 @@ fn sender_reports_tell_the_clock() {
     assert_eq!(call.stage.seen(0, call.sender).wanted, 0);
 }
 
+/// Sound that is encoded here is sent later than the picture of the same moment; the reports do not tell that as its time.
+#[test]
+fn sender_reports_keep_late_sound_in_step() {
+    let mut call = Call::new(true);
+    let (video, audio) = (call.track("H264"), call.track("opus"));
+    for number in 0..300_u32 {
+        let millis = 20 * number;
+        let mut send = |track, timestamp: u32| {
+            let packet = RtpPacket { timestamp, ..packet(u16::try_from(number).unwrap()) };
+            call.stage.hosts[0].endpoint.send_rtp(call.stage.now, call.sender, track, &packet).unwrap();
+        };
+        send(video, 90 * millis);
+        send(audio, (48 * millis).wrapping_sub(48 * 70));
+        call.stage.pass(Duration::from_millis(20));
+    }
+    let seen = call.stage.seen(1, call.receiver);
+    let of = |name: &str| {
+        let track = seen.tracks.iter().find(|(.., codec)| codec.name == name).unwrap().0;
+        *seen.reports.iter().rfind(|(of, ..)| *of == track).unwrap()
+    };
+    let ((_, picture, ticks), (_, sound, samples)) = (of("H264"), of("opus"));
+    // Both at the time of the picture's report, in milliseconds.
+    let between = ((i128::from(picture) - i128::from(sound)) * 1_000) >> 32;
+    let apart = i128::from(ticks / 90) - i128::from(samples / 48) - between;
+    assert!(apart.abs() <= 2, "{apart} ms apart");
+}
+
+/// A packet that is lost is there within a round trip and a little, and so is one whose repeat was lost too in two.
+#[test]
+fn what_is_lost_is_asked_for_at_once() {
+    let mut call = Call::new(true);
+    let video = call.track("H264");
+    call.stage.delay = Duration::from_millis(25);
+    call.stage.loss = 50;
+    let mut waiting = 0;
+    for number in 0..2_000 {
+        call.send(video, number);
+        call.stage.pass(Duration::from_millis(10));
+        // What was sent 300 ms ago is there: five requests fit in.
+        let due = u32::from(number).saturating_sub(30) * 3_000;
+        let there = call.received("H264").iter().rev().take(60).any(|packet| packet.timestamp == due);
+        waiting += usize::from(!there && number >= 60);
+    }
+    assert!(waiting <= 2, "{waiting} of 2000 were late");
+}
+
 #[test]
 fn lost_packets_are_sent_again_but_not_over_and_over() {
     let mut call = Call::new(true);

@@ -1,0 +1,160 @@
+//! The clocks of our sender reports, which keep sound and pictures in step at the receiver.
+
+use std::collections::BTreeMap;
+
+use rtc::interceptor::{Packet, StreamInfo, TaggedPacket};
+use rtc::rtcp::sender_report::SenderReport;
+
+use super::Part;
+
+/// A clock that is off by more than this has been set anew; by less, it is followed slowly. In milliseconds.
+const JUMP: i64 = 200;
+/// The part of a difference that is made up at each report.
+const SLEW: i64 = 16;
+/// Tracks that are further apart than this are no parts of one timeline. In milliseconds.
+const MAX_APART: i64 = 10_000;
+
+/// A moment of the wall clock, in 32.32 fixed point seconds, and the timestamp of one track then.
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    ntp: u64,
+    timestamp: u32,
+    rate: u32,
+}
+
+impl Anchor {
+    /// The timestamp at another moment.
+    fn at(self, ntp: u64) -> u32 {
+        let passed = i128::from(ntp) - i128::from(self.ntp);
+        low(i128::from(self.timestamp) + ((passed * i128::from(self.rate)) >> 32))
+    }
+
+    /// How far a track is behind this clock, in ticks of its own; `None` if it is none of the same timeline.
+    /// Timestamps count the same time at different rates, each modulo 2^32: multiplied up to a common rate, their
+    /// difference is known as long as it is less than 2^31 ticks there, about 50 minutes of 48 and 90 kHz.
+    fn behind(self, ntp: u64, timestamp: u32, rate: u32) -> Option<i64> {
+        let common = self.rate.checked_div(divisor(self.rate, rate))?.checked_mul(rate)?;
+        let (ours, theirs) = (common.checked_div(self.rate)?, common.checked_div(rate)?);
+        let apart = self.at(ntp).wrapping_mul(ours).wrapping_sub(timestamp.wrapping_mul(theirs)).cast_signed();
+        let millis = i64::from(apart).checked_mul(1_000)?.checked_div(i64::from(common))?;
+        (millis.abs() <= MAX_APART).then(|| i64::from(apart) / i64::from(theirs))
+    }
+}
+
+fn divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { divisor(b, a % b) }
+}
+
+/// Modulo 2^32.
+fn low(ticks: i128) -> u32 {
+    u32::try_from(ticks.rem_euclid(1 << 32)).unwrap_or_default()
+}
+
+/// Makes all our sender reports tell of one clock. The stack's own tell when packets of a track were sent: sound that
+/// is encoded here, or a picture that has waited for a batch, is later than the other track by tens of milliseconds,
+/// and a receiver puts that between sound and picture. The timestamps of our tracks count one timeline, so that one
+/// track's clock, evened out, serves all.
+#[derive(Debug, Default)]
+pub(super) struct Clocks {
+    rates: BTreeMap<u32, u32>,
+    /// The track whose packets are the clock, and the clock.
+    leader: Option<(u32, Anchor)>,
+}
+
+impl Clocks {
+    fn told(&mut self, source: u32, ntp: u64, timestamp: u32) -> u32 {
+        let Some(rate) = self.rates.get(&source).copied().filter(|rate| *rate > 0) else { return timestamp };
+        let fresh = Anchor { ntp, timestamp, rate };
+        let (leader, anchor) = self.leader.get_or_insert((source, fresh));
+        let Some(behind) = anchor.behind(ntp, timestamp, rate) else {
+            if *leader == source {
+                *anchor = fresh;
+            }
+            return timestamp;
+        };
+        if *leader == source {
+            let jumped = behind.abs() * 1_000 > JUMP * i64::from(rate);
+            let followed = low(i128::from(anchor.at(ntp)) - i128::from(behind / SLEW));
+            *anchor = if jumped { fresh } else { Anchor { timestamp: followed, ..fresh } };
+            return anchor.timestamp;
+        }
+        low(i128::from(timestamp) + i128::from(behind))
+    }
+}
+
+impl Part for Clocks {
+    fn write(&mut self, packet: &mut TaggedPacket) {
+        let Packet::Rtcp(reports) = &mut packet.message.packet else { return };
+        for report in reports.iter_mut() {
+            if let Some(sender) = report.as_any().downcast_ref::<SenderReport>() {
+                let rtp_time = self.told(sender.ssrc, sender.ntp_time, sender.rtp_time);
+                *report = Box::new(SenderReport { rtp_time, ..sender.clone() });
+            }
+        }
+    }
+
+    fn sending(&mut self, info: &StreamInfo, begins: bool) {
+        if begins {
+            self.rates.insert(info.ssrc, info.clock_rate);
+            return;
+        }
+        self.rates.remove(&info.ssrc);
+        if self.leader.is_some_and(|(leader, _)| leader == info.ssrc) {
+            self.leader = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1 << 32;
+    const NTP: u64 = 0xed00_0000 << 32;
+    const VIDEO: u32 = 1;
+    const AUDIO: u32 = 2;
+
+    fn clocks() -> Clocks {
+        Clocks { rates: [(VIDEO, 90_000), (AUDIO, 48_000)].into(), leader: None }
+    }
+
+    /// The timestamps of a moment, in milliseconds of the timeline.
+    fn at(millis: u64) -> (u32, u32) {
+        (low(i128::from(millis) * 90), low(i128::from(millis) * 48))
+    }
+
+    #[test]
+    fn sound_and_pictures_tell_one_clock_however_late_they_are() {
+        // The second beginning is where both timestamps have wrapped, at different times.
+        for begin in [10_000, 200_000_000] {
+            for late in [0, 60, 500] {
+                let mut clocks = clocks();
+                for second in 0..40_u64 {
+                    let (ntp, now) = (NTP + second * SECOND, begin + 1_000 * second);
+                    // What is sent late has a smaller timestamp than the moment's; pictures are sent at uneven times.
+                    let video = clocks.told(VIDEO, ntp, at(now - second % 3 * 20).0);
+                    let audio = clocks.told(AUDIO, ntp, at(now - late).1);
+                    let millis = i64::try_from(now).unwrap();
+                    let apart = |told: u32, rate: i64| {
+                        let exact = low(i128::from(millis) * i128::from(rate) / 1_000);
+                        i64::from(told.wrapping_sub(exact).cast_signed()) * 1_000 / rate
+                    };
+                    let (video, audio) = (apart(video, 90_000), apart(audio, 48_000));
+                    assert!((video - audio).abs() <= 1, "{video} {audio} after {second} s, {late} ms late");
+                    assert!((-40..=0).contains(&video), "{video}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_followed_and_strangers_are_left_alone() {
+        let mut clocks = clocks();
+        assert_eq!(clocks.told(VIDEO, NTP, at(5_000).0), at(5_000).0);
+        assert_eq!(clocks.told(VIDEO, NTP + SECOND, at(9_000).0), at(9_000).0);
+        assert_eq!(clocks.told(AUDIO, NTP + SECOND, at(8_900).1), at(9_000).1);
+        assert_eq!(clocks.told(AUDIO, NTP + SECOND, at(900_000).1), at(900_000).1);
+        assert_eq!(clocks.told(VIDEO, NTP + 2 * SECOND, at(900_000).0), at(900_000).0);
+        assert_eq!(clocks.told(3, NTP, 77), 77, "no track of ours");
+    }
+}
