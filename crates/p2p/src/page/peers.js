@@ -4,9 +4,12 @@ const HEADER = 30;
 const CHUNK = 51200;
 // How long other peers may say that they have a segment too, once one has; then the one that gave least sends it.
 const GATHER = 20;
-// How long a sender may be silent: one of ours until we ask for what is missing, an existing one until we ask another.
-const STALL = 1500;
-const OLD_STALL = 3000;
+// How long a sender may be silent until another is asked, one of ours and an existing one; and where there is no other,
+// until it is asked for what is missing, then as long again. On a lossy link SCTP is silent for 1, 2, 4 s.
+const SWITCH = 2000;
+const OLD_SWITCH = 3000;
+const RESEND = 5000;
+const ASKS = 5;
 // How long nobody may have a segment before all are asked again.
 const AGAIN = 2000;
 const RECONNECT = 1000;
@@ -149,8 +152,13 @@ class Peer {
 /** One segment on its way. */
 class Wanted {
     constructor(swarm, id, index) {
-        Object.assign(this, {swarm, id, index, finders: new Set(), refused: new Set(), parts: [], left: -1});
-        this.done = new Promise((resolve) => { this.resolve = resolve; });
+        Object.assign(this, {swarm, id, index, refused: new Set(), alone: false});
+        this.again();
+    }
+
+    /** Throws away what has come. */
+    reset() {
+        Object.assign(this, {parts: [], left: -1, givers: new Set()});
     }
 
     get about() {
@@ -170,11 +178,11 @@ class Wanted {
     }
 
     found(peer) {
-        if (this.source || this.refused.has(peer)) {
+        if (this.refused.has(peer)) {
             return;
         }
         this.finders.add(peer);
-        if (this.finders.size === 1) {
+        if (!this.source && this.finders.size === 1) {
             this.wait(GATHER, this.choose);
         }
     }
@@ -186,14 +194,33 @@ class Wanted {
             this.finders.clear();
             return this.ask();
         }
-        this.source = best;
-        const missing = this.missing();
-        if (best.ours && missing.length > 0) {
-            best.say('resend', {...this.about, chunks: missing});
-        } else {
-            best.say('resolve', this.about);
+        if (this.alone) {
+            this.reset();
         }
-        this.wait(OLD_STALL, this.stalled);
+        this.source = best;
+        this.asks = 0;
+        this.request();
+    }
+
+    /** Asks the sender for the segment, or for what is missing of it. */
+    request() {
+        this.asks += 1;
+        const missing = this.missing();
+        if (this.source.ours && missing.length > 0) {
+            this.source.say('resend', {...this.about, chunks: missing});
+        } else {
+            this.source.say('resolve', this.about);
+        }
+        this.patience();
+    }
+
+    others() {
+        return [...this.finders].filter((peer) => peer !== this.source && peer.state === 'connected');
+    }
+
+    patience() {
+        this.silent = 0;
+        this.wait(this.source.ours ? SWITCH : OLD_SWITCH, this.stalled);
     }
 
     missing() {
@@ -201,13 +228,11 @@ class Wanted {
     }
 
     stalled() {
-        const missing = this.missing();
-        if (this.source?.ours && missing.length > 0 && !this.resent) {
-            this.resent = true;
-            this.source.say('resend', {...this.about, chunks: missing});
-            return this.wait(STALL, this.stalled);
+        this.silent += this.source.ours ? SWITCH : OLD_SWITCH;
+        if (this.others().length === 0 && this.asks < ASKS) {
+            return this.silent < RESEND ? this.wait(SWITCH, this.stalled) : this.request();
         }
-        this.source?.say('quit', this.about);
+        this.source.say('quit', this.about);
         this.error(this.source);
     }
 
@@ -224,38 +249,36 @@ class Wanted {
         const last = number === total - 1;
         const fits = Number.isInteger(number) && number >= 0 && number < total && total <= 2000
             && (last ? payload.length > 0 && payload.length <= CHUNK : payload.length === CHUNK);
-        if (peer !== this.source || !fits || (this.left >= 0 && this.parts.length !== total)) {
+        if (peer !== this.source || !fits) {
             return;
         }
-        if (this.left < 0) {
+        if (this.parts.length !== total) {
+            this.reset();
             this.parts = Array.from({length: total});
             this.left = total;
         }
         if (!this.parts[number]) {
             this.parts[number] = payload;
             this.left -= 1;
+            this.givers.add(peer);
         }
-        this.resent = false;
         if (this.left > 0) {
-            return this.wait(peer.ours ? STALL : OLD_STALL, this.stalled);
+            this.asks = 1;
+            return this.patience();
         }
         clearTimeout(this.timer);
-        this.resolve({peer, bytes: new Uint8Array(this.parts.reduce((sum, part) => sum + part.length, 0))});
-    }
-
-    async whole() {
-        const {peer, bytes} = await this.done;
-        let at = 0;
-        for (const part of this.parts) {
+        const bytes = new Uint8Array(this.parts.reduce((sum, part) => sum + part.length, 0));
+        this.parts.reduce((at, part) => {
             bytes.set(part, at);
-            at += part.length;
-        }
-        return {peer, bytes};
+            return at + part.length;
+        }, 0);
+        this.resolve({givers: [...this.givers], bytes});
     }
 
-    /** Begins anew without the peer that has sent wrong bytes. */
+    /** Begins anew. */
     again() {
-        Object.assign(this, {parts: [], left: -1, finders: new Set(), source: undefined});
+        this.reset();
+        Object.assign(this, {finders: new Set(), source: undefined});
         this.done = new Promise((resolve) => { this.resolve = resolve; });
     }
 }
@@ -345,13 +368,17 @@ export class Swarm {
         this.wanted.set(`${id}|${index}`, wanted);
         for (;;) {
             wanted.ask();
-            const {peer, bytes} = await wanted.whole();
+            const {givers, bytes} = await wanted.done;
             if (await verify(bytes)) {
-                peer.segments += 1;
+                givers.forEach((peer) => { peer.segments += 1; });
                 this.wanted.delete(`${id}|${index}`);
                 return bytes;
             }
-            this.distrusted.add(peer.uid);
+            // Of several nobody knows who was wrong: the next try takes all from one.
+            if (givers.length === 1) {
+                this.distrusted.add(givers[0].uid);
+            }
+            wanted.alone = true;
             wanted.again();
         }
     }

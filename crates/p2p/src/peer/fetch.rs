@@ -7,15 +7,15 @@ use bytes::Bytes;
 
 use crate::chunk::{Assembly, Header, Key, Message};
 
-/// How long a peer that speaks our version may send nothing before we ask for what is missing: longer than SCTP waits
-/// before it repeats the end of a burst.
-const STALL: Duration = Duration::from_millis(1_500);
-/// How long an existing peer may send nothing before we ask another: its first chunk takes 1.1 s.
-const OLD_STALL: Duration = Duration::from_secs(3);
-/// How long it may take until its first chunk: others come before us.
-const FIRST: Duration = Duration::from_secs(2);
-/// How often the missing chunks are asked for in a row without one coming.
-const RESENDS: u32 = 3;
+/// How long a sender may be silent until another that has the segment is asked: longer than SCTP waits before it
+/// repeats the end of a burst, and than the 1.1 s that an existing node takes for its first chunk.
+const SWITCH: Duration = Duration::from_secs(2);
+const OLD_SWITCH: Duration = Duration::from_secs(3);
+/// How long it may be silent, where there is no other, until it is asked for what is missing; then as long again. On a
+/// lossy link SCTP is silent for 1, 2, 4 s, and then sends all.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often it is asked without sending anything.
+const ASKS: u32 = 5;
 /// How long a segment may take in all.
 const WHOLE: Duration = Duration::from_secs(60);
 
@@ -48,8 +48,18 @@ pub enum Progress {
 struct Source<P> {
     peer: P,
     ours: bool,
-    stalled_at: Instant,
-    resends: u32,
+    /// When it has sent something, or was asked first.
+    heard: Instant,
+    /// How often it was asked since.
+    asks: u32,
+}
+
+impl<P> Source<P> {
+    /// When something is to be done about its silence.
+    fn patience(&self, others: bool) -> Instant {
+        let switch = if self.ours { SWITCH } else { OLD_SWITCH };
+        self.heard + if others { switch } else { AGAIN * self.asks }
+    }
 }
 
 /// One segment on its way from peers: asks all, takes the first that has it, and the next when that one fails. `P` names
@@ -112,8 +122,7 @@ impl<P: Clone + PartialEq> Fetch<P> {
     fn chunk(&mut self, now: Instant, peer: &P, header: &Header, payload: Bytes) {
         // What comes unasked counts for nothing: one peer cannot spoil what another sends.
         let Some(source) = self.source.as_mut().filter(|source| source.peer == *peer) else { return };
-        source.stalled_at = now + if source.ours { STALL } else { OLD_STALL };
-        source.resends = 0;
+        (source.heard, source.asks) = (now, 1);
         match self.assembly.insert(header, payload) {
             Ok(None) => {}
             Ok(Some(segment)) => self.end(Step::Done(segment)),
@@ -140,14 +149,20 @@ impl<P: Clone + PartialEq> Fetch<P> {
             }
             return;
         };
+        self.source = Some(Source { peer, ours, heard: now, asks: 0 });
+        self.ask();
+    }
+
+    /// Asks the sender for the segment, or for what is missing of it.
+    fn ask(&mut self) {
+        let Some(source) = &mut self.source else { return };
+        source.asks += 1;
         let missing = self.assembly.missing();
-        let ask = match ours && !missing.is_empty() {
+        let ask = match source.ours && !missing.is_empty() {
             true => Message::Resend(self.key.clone(), missing),
             false => Message::Resolve(self.key.clone()),
         };
-        self.steps.push_back(Step::Say(peer.clone(), ask));
-        let stalled_at = now + if ours { FIRST } else { OLD_STALL };
-        self.source = Some(Source { peer, ours, stalled_at, resends: 0 });
+        self.steps.push_back(Step::Say(source.peer.clone(), ask));
     }
 
     fn end(&mut self, step: Step<P>) {
@@ -164,28 +179,23 @@ impl<P: Clone + PartialEq> Fetch<P> {
             self.leave();
             return self.end(Step::Failed);
         }
-        match &mut self.source {
+        let others = !self.finders.is_empty();
+        match &self.source {
             None if now >= self.found_by => self.next_source(now),
-            Some(source) if now >= source.stalled_at => {
-                let missing = self.assembly.missing();
-                if source.ours && source.resends < RESENDS && !missing.is_empty() {
-                    source.resends += 1;
-                    source.stalled_at = now + STALL;
-                    let ask = Message::Resend(self.key.clone(), missing);
-                    self.steps.push_back(Step::Say(source.peer.clone(), ask));
-                } else {
-                    self.leave();
-                    self.next_source(now);
-                }
+            Some(source) if now < source.patience(others) => {}
+            Some(source) if !others && source.asks < ASKS => self.ask(),
+            Some(_) => {
+                self.leave();
+                self.next_source(now);
             }
-            _ => {}
+            None => {}
         }
     }
 
     /// When [`Self::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
-        let next = self.source.as_ref().map_or(self.found_by, |source| source.stalled_at);
+        let next = self.source.as_ref().map_or(self.found_by, |source| source.patience(!self.finders.is_empty()));
         next.min(self.ends_at)
     }
 

@@ -218,9 +218,12 @@ fn a_segment_is_fetched_and_what_is_lost_is_asked_for_again() {
     assert_eq!(segment.unwrap()[CHUNK_LENGTH..CHUNK_LENGTH * 2].len(), CHUNK_LENGTH);
     let again = [Message::Resend(key(0), vec![1, 3]), Message::Resend(key(0), vec![3])];
     assert_eq!(said[2..], again);
-    // An existing peer does not know `resend`.
+    // An existing peer does not know `resend`, and is asked for all again.
     let (segment, said) = fetch(&[1], false);
-    assert_eq!(segment, None);
+    assert!(segment.is_some());
+    assert_eq!(said[1..], [Message::Resolve(key(0)), Message::Resolve(key(0))]);
+    let (segment, said) = fetch(&[1; 50], true);
+    assert!(segment.is_none());
     assert_eq!(said.last(), Some(&Message::Quit(key(0))));
 }
 
@@ -247,9 +250,8 @@ fn the_next_peer_is_asked_when_one_fails() {
     assert_eq!(steps(&mut fetch), []);
     let later = fetch.poll_timeout();
     fetch.handle_timeout(later);
-    assert_eq!(steps(&mut fetch), [Step::Say(3, Message::Resend(key(0), vec![1]))]);
-    fetch.handle_progress(later, &3, Progress::Gone);
-    assert_eq!(steps(&mut fetch), [Step::Say(1, Message::Resend(key(0), vec![1]))]);
+    let switched = [Step::Say(3, Message::Quit(key(0))), Step::Say(1, Message::Resend(key(0), vec![1]))];
+    assert_eq!(steps(&mut fetch), switched);
     fetch.handle_progress(later, &1, chunk(1, CHUNK_LENGTH + 5));
     assert_eq!(steps(&mut fetch), [Step::Done(vec![0; CHUNK_LENGTH + 5].into())]);
     // Nobody there, and nobody who has it.

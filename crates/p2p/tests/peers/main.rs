@@ -3,7 +3,9 @@
 
 mod browser;
 mod existing;
+mod far;
 mod flood;
 mod ours;
 mod stage;
 mod swarm;
+mod wire;

@@ -16,7 +16,7 @@ use sluicegate_p2p::signal;
 use url::Url;
 
 /// No step of a test takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// How long a node waits for somebody who has a segment.
 pub(crate) const FOUND: Duration = Duration::from_secs(2);
 /// How often a condition is looked at.
