@@ -9,7 +9,7 @@ mod sidx;
 
 pub use build::{Builder, MAX_PART};
 pub use cues::Cues;
-pub(crate) use cues::{Children, Element, segment_start, unsigned};
+pub(crate) use cues::{Children, Element, SegmentHead, segment_head, unsigned};
 pub(crate) use sidx::BoxHead;
 pub use sidx::{Reference, Sidx, write as write_sidx};
 

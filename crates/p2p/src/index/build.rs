@@ -151,7 +151,7 @@ impl Builder {
     fn handle_webm(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
         let Container::WebM { index, segment, is_head_read } = &mut self.container else { return Ok(()) };
         if !*is_head_read {
-            (*is_head_read, *segment) = (true, cues::segment_start(bytes));
+            (*is_head_read, *segment) = (true, cues::segment_head(bytes).map(|head| head.content));
             self.wants = Some(*index);
             return Ok(());
         }

@@ -75,14 +75,28 @@ pub(crate) fn unsigned(content: &[u8]) -> Option<u64> {
     (content.len() <= 8).then(|| content.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
-/// Where the content of the Segment begins, if the beginning of the file says so.
-pub(crate) fn segment_start(file: &[u8]) -> Option<u64> {
+/// The head of the Segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SegmentHead {
+    /// Where its content begins.
+    pub(crate) content: u64,
+    /// Bytes of its content, if it says so.
+    pub(crate) size: Option<u64>,
+    /// In how many bytes it says so.
+    pub(crate) size_bytes: usize,
+}
+
+/// Where the Segment is, if the beginning of the file says so.
+pub(crate) fn segment_head(file: &[u8]) -> Option<SegmentHead> {
     let mut at = 0_usize;
     loop {
         let element = Element::parse(file.get(at..)?).ok()?;
         at = at.checked_add(element.head)?;
         match element.id {
-            SEGMENT => return u64::try_from(at).ok(),
+            SEGMENT => {
+                let (content, size_bytes) = (u64::try_from(at).ok()?, element.head.checked_sub(4)?);
+                return Some(SegmentHead { content, size: element.size, size_bytes });
+            }
             EBML => at = at.checked_add(usize::try_from(element.size?).ok()?)?,
             _ => return None,
         }

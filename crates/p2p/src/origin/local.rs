@@ -7,9 +7,11 @@
 //! | `{vid}/{language}.xml` | captions |
 //! | `{vid}/poster.jpg`, `{vid}/poster.webp`, or `{vid}.jpg`, `{vid}.webp` | a picture for lists |
 //!
-//! The document is made of what the files hold. MP4 in fragments without a `sidx` gets one, so that such a file is served
-//! a little longer than it is; what is served as one piece without fragments has no segments.
+//! The document is made of what the files hold. MP4 in fragments without a `sidx` gets one, and `WebM` whose Cues stand
+//! behind the clusters gets them before, so that such a file is served a little longer than it is; MP4 in one piece has no
+//! segments.
 
+mod cues;
 mod fragments;
 mod layout;
 mod movie;

@@ -82,7 +82,13 @@ impl Kind {
     pub(crate) fn media_end(self, file: &[u8]) -> usize {
         let size = file.last_chunk::<4>().map_or(0, |size| u32::from_be_bytes(*size) as usize);
         let at = file.len().saturating_sub(size);
-        if file.get(at + 4..at + 8) == Some(b"mfra") { at } else { file.len() }
+        // Or before the Cues, which are served elsewhere.
+        let cues = || file.windows(4).rposition(|window| window == [0x1c, 0x53, 0xbb, 0x6b]);
+        match file.get(at + 4..at + 8) {
+            Some(b"mfra") => at,
+            _ if self == Self::CuesLast => cues().unwrap_or_default(),
+            _ => file.len(),
+        }
     }
 }
 

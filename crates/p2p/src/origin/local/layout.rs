@@ -27,8 +27,8 @@ pub(crate) struct Layout {
     pub(crate) index: Option<ByteRange>,
     /// The index that is put in at its place, where the file has none.
     pub(crate) inserted: Option<Bytes>,
-    /// Places of the whole whose bytes differ from the file's, ascending: what counts from the file's beginning.
-    pub(crate) patches: Vec<(u64, [u8; 8])>,
+    /// Places of the whole whose bytes differ from the file's, ascending and apart: what counts from the file's beginning.
+    pub(crate) patches: Vec<(u64, Vec<u8>)>,
     /// `video/mp4; codecs="…"`.
     pub(crate) mime: String,
     /// Height of the picture; 0 for sound.
@@ -63,7 +63,9 @@ impl Layout {
     /// Puts the patches into a part that begins at `start`.
     fn patch(&self, start: u64, part: &mut [u8]) {
         let end = start.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
-        let first = self.patches.partition_point(|(at, _)| at.saturating_add(8) <= start);
+        let is_before =
+            |(at, bytes): &(u64, Vec<u8>)| at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX)) <= start;
+        let first = self.patches.partition_point(is_before);
         for (at, bytes) in self.patches.iter().skip(first).take_while(|(at, _)| *at < end) {
             for (place, byte) in (*at..).zip(bytes) {
                 let slot = place.checked_sub(start).and_then(|offset| usize::try_from(offset).ok());
@@ -86,7 +88,7 @@ mod tests {
             len: 45,
             index: Some(ByteRange { start: 10, end: 14 }),
             inserted: Some(Bytes::from_static(b"index")),
-            patches: vec![(20, *b"PATCHED1"), (30, *b"PATCHED2")],
+            patches: vec![(20, b"PATCHED1".to_vec()), (30, b"PATCHED2".to_vec())],
             ..Layout::default()
         };
         let mut whole = [&file[..10], b"index", &file[10..]].concat();

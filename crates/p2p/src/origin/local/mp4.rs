@@ -81,7 +81,7 @@ fn index_fragments(
     }
     let inserted = write_sidx(&sidx)?;
     let size = u64::try_from(inserted.len()).unwrap_or(u64::MAX);
-    let shifted = |(at, base): (u64, u64)| (at + size, base.saturating_add(size).to_be_bytes());
+    let shifted = |(at, base): (u64, u64)| (at + size, base.saturating_add(size).to_be_bytes().to_vec());
     layout.patches = found.bases.into_iter().map(shifted).collect();
     layout.len = found.end.saturating_add(size);
     layout.init = Some(ByteRange { start: 0, end: moov_end - 1 });

@@ -1,8 +1,9 @@
 //! `WebM` files (RFC 9559), whose Cues stand before or after the clusters.
 
+use super::cues::{Places, move_before};
 use super::layout::Layout;
 use super::source::{ScanError, Source};
-use crate::index::{Children, Element, MAX_PART, segment_start, unsigned};
+use crate::index::{Children, Element, MAX_PART, SegmentHead, segment_head, unsigned};
 use crate::media::ByteRange;
 use sluicegate_media::av1;
 
@@ -34,8 +35,8 @@ const MAX_ELEMENT: usize = 2 << 20;
 
 /// Finds out how a file is served.
 pub(super) fn scan(source: &(impl Source + ?Sized)) -> Result<Layout, ScanError> {
-    let base = segment_start(&source.read_up_to(0, FIRST)?).ok_or(ScanError::Wrong("it has no Segment"))?;
-    let (mut scan, mut at) = (Scan { base, ..Scan::default() }, base);
+    let segment = segment_head(&source.read_up_to(0, FIRST)?).ok_or(ScanError::Wrong("it has no Segment"))?;
+    let (mut scan, mut at) = (Scan { segment, ..Scan::default() }, segment.content);
     for _ in 0..MAX_ELEMENTS {
         if at >= source.len() || scan.is_done() {
             break;
@@ -47,13 +48,20 @@ pub(super) fn scan(source: &(impl Source + ?Sized)) -> Result<Layout, ScanError>
         scan.element(source, element.id, ByteRange { start: at, end }, start)?;
         at = end;
     }
-    Ok(scan.layout(source.len()))
+    let places = scan.places();
+    let mut layout = scan.layout(source.len());
+    if let Some(places) = places {
+        move_before(source, places, &mut layout)?;
+    }
+    Ok(layout)
 }
 
 /// What was found so far.
 #[derive(Debug, Default)]
 struct Scan {
-    base: u64,
+    segment: SegmentHead,
+    /// What says where the Cues are.
+    seek_head: Option<ByteRange>,
     /// Where the Cues are said to be.
     promised: Option<u64>,
     cues: Option<ByteRange>,
@@ -79,7 +87,11 @@ impl Scan {
         content: u64,
     ) -> Result<(), ScanError> {
         match id {
-            SEEK_HEAD => self.seek_head(&source.part(content, whole.end, MAX_ELEMENT)?),
+            SEEK_HEAD => {
+                self.seek_head(&source.part(content, whole.end, MAX_ELEMENT)?);
+                let end = whole.end.saturating_sub(1);
+                self.seek_head.get_or_insert(ByteRange { start: whole.start, end });
+            }
             INFO => self.info(&source.part(content, whole.end, MAX_ELEMENT)?),
             TRACKS => {
                 let content = source.part(content, whole.end, MAX_ELEMENT)?;
@@ -114,7 +126,7 @@ impl Scan {
         for (_, seek) in Children(content).flatten().filter(|(id, _)| *id == SEEK) {
             let is_cues = child(seek, SEEK_ID).and_then(unsigned) == Some(CUES.into());
             if let Some(at) = child(seek, SEEK_POSITION).and_then(unsigned).filter(|_| is_cues) {
-                self.promised = self.base.checked_add(at);
+                self.promised = self.segment.content.checked_add(at);
             }
         }
     }
@@ -149,6 +161,13 @@ impl Scan {
             Some(2) => self.audio.push(codec),
             _ => {}
         }
+    }
+
+    /// Where everything is, when the Cues stand behind the clusters.
+    fn places(&self) -> Option<Places> {
+        let (cluster, cues) = (self.cluster?, self.cues?);
+        let places = Places { segment: self.segment, cluster, cues, seek_head: self.seek_head };
+        (cues.start > cluster).then_some(places)
     }
 
     fn layout(self, len: u64) -> Layout {
