@@ -42,7 +42,7 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     let webrtc = WebRtc::start(&config, &hub)?;
     let site = site(&config, &webrtc)?;
     tracing::info!(site = site.id, streams = site.streams.len(), services = site.services.len(), "site starts");
-    let relays = Relays::new();
+    let relays = Relays::of(&hub);
     let pushes = Pushes::new(relays.clone(), allowed(&config)?);
     let routes = SiteRoutes::new(hub.clone(), m7s_services(&config), pushes.clone());
     let router: Router = webrtc.before(egress.router()).layer(from_fn_with_state(routes.clone(), SiteRoutes::dispatch));

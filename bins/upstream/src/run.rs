@@ -130,7 +130,7 @@ impl Host {
         let access = config.access();
         let webrtc = config.webrtc.start(config.listen.port(), &hub, access.publish != Rule::Open)?;
         let access = Arc::new(ArcSwap::from_pointee(access));
-        let relays = Relays::new();
+        let relays = Relays::of(&hub);
         register(&relays, &hub, webrtc.as_ref())?;
         let wcs = config.wcs.start(&hub, webrtc.as_ref(), &relays, &access, shutdown)?;
         let state = State { hub, relays, sites: directory, metrics: Some(metrics), shutdown: shutdown.clone() };

@@ -16,6 +16,36 @@ const happens = (target, type, test) =>
     look();
   });
 
+const address = (name) => `/whep/${name.split("/").map(encodeURIComponent).join("/")}`;
+
+/** The values of `Link` headers (RFC 8288 section 3), and the parameters of each: `; name=value` or `; name="value"`. */
+const LINK = /<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]*))*)/g;
+const PARAMETER = /;\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))/g;
+
+/** STUN and TURN servers among the links (RFC 9725 section 4.6), as `RTCPeerConnection` takes them. */
+export const linked = (header) =>
+  [...(header ?? "").matchAll(LINK)].flatMap(([, urls, rest]) => {
+    const parameters = [...rest.matchAll(PARAMETER)];
+    const entries = parameters.map(([, key, quoted, bare]) => [key, quoted?.replace(/\\(.)/g, "$1") ?? bare]);
+    const { rel, username, credential } = Object.fromEntries(entries);
+    if (rel !== "ice-server") return [];
+    return [credential === undefined ? { urls } : { urls, username, credential }];
+  });
+
+let servers;
+
+/** Asks once which STUN and TURN servers there are; where that fails it plays without them and asks again. */
+async function iceServers(name) {
+  servers ??= fetch(address(name), { method: "OPTIONS", headers: headers() }).then(({ ok, status, headers }) => {
+    if (!ok) throw new Error(`refused with ${status}`);
+    return linked(headers.get("Link"));
+  });
+  return within(PATH, servers, "no word of ICE servers").catch(() => {
+    servers = undefined;
+    return [];
+  });
+}
+
 export class WebRtc {
   /** `ended()` hears that the stream has ended or the connection is lost. */
   constructor(video, ended) {
@@ -35,8 +65,9 @@ export class WebRtc {
   }
 
   async connect(name, viaSite) {
-    const pc = new RTCPeerConnection();
+    const pc = new RTCPeerConnection({ iceServers: await iceServers(name) });
     this.pc = pc;
+    if (this.stopped) throw new Error("stopped");
     const tracks = new MediaStream();
     const streams = ["audio", "video"].map((kind) => pc.addTransceiver(kind, { direction: "recvonly" }));
     await pc.setLocalDescription();
@@ -56,8 +87,7 @@ export class WebRtc {
 
   /** Candidates are left out: the other end learns them from the browser's own checks. */
   async exchange(name, viaSite, offer) {
-    const path = name.split("/").map(encodeURIComponent).join("/");
-    const response = await fetch(`/whep/${path}${viaSite ? "?via=site" : ""}`, {
+    const response = await fetch(`${address(name)}${viaSite ? "?via=site" : ""}`, {
       method: "POST",
       headers: { ...headers(), "Content-Type": "application/sdp" },
       body: offer,

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sluicegate_net::problem::Problem;
 
@@ -61,11 +61,13 @@ impl Access {
         let query = request.uri().query().unwrap_or_default();
         let publishes = matches!(*request.method(), Method::POST | Method::PUT)
             || query.split('&').any(|pair| pair == "publish=1" || pair == "publish");
-        // A browser's preflight request never has credentials (Fetch section 3.3.5).
-        if *request.method() == Method::OPTIONS {
+        let under = |area: &str| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        // A browser's preflight request never has credentials (Fetch section 3.3.5). Other questions to WHIP and WHEP are
+        // answered with the passwords of TURN servers.
+        let preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if *request.method() == Method::OPTIONS && (preflight || !(under("/whip") || under("/whep"))) {
             return &Rule::Open;
         }
-        let under = |area: &str| path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if under("/api") || under("/metrics") || under("/rest-api") || under("/erwscascade/api") {
             &self.api
         } else if under("/proxy") || under("/erwscascade/httpproxy") {

@@ -35,6 +35,8 @@ pub(crate) struct RelayDocument {
     retry: i64,
     /// Whether it is kept over a restart.
     saved: bool,
+    /// Whether it pulls while somebody watches only.
+    on_demand: bool,
     /// `NEW`, `CONNECTING`, `PUBLISHING`, `PLAYING`, `RETRYING`, `STOPPED` or `FAILED`.
     state: &'static str,
     /// Why it is retried, stopped or failed.
@@ -62,6 +64,7 @@ impl From<&Status> for RelayDocument {
                 Retry::Times(times) => times.into(),
             },
             saved: spec.saved,
+            on_demand: spec.on_demand,
             state: standing.state.name(),
             reason: standing.reason.clone(),
             attempts: standing.attempts,
@@ -91,6 +94,9 @@ pub(crate) struct RelayRequest {
     /// Whether it is kept over a restart.
     #[serde(default)]
     saved: bool,
+    /// Whether it pulls while somebody watches only.
+    #[serde(default)]
+    on_demand: bool,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -123,6 +129,7 @@ impl RelayRequest {
             remote: self.remote,
             retry,
             saved: self.saved,
+            on_demand: self.on_demand,
         })
     }
 }

@@ -90,7 +90,7 @@ async fn the_page_has_all_files_that_it_names() {
         named.extend(new);
         seen += 1;
     }
-    assert_eq!(seen, 7);
+    assert_eq!(seen, 9);
     let response = ask(&state, Method::GET, "/", &[]).await;
     let tag = response.headers()["etag"].to_str().unwrap().to_owned();
     assert!(response.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));

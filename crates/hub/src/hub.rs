@@ -72,7 +72,16 @@ impl Hub {
     /// [`Error::Reserved`] when a site has it already, [`Error::Conflict`] when somebody publishes it,
     /// [`Error::TooManyStreams`].
     pub fn offer(&self, name: &StreamName, owner: Owner) -> Result<Offer, Error> {
-        let (stream, demand) = self.0.with_stream(name, |stream| stream.offer(owner))?;
+        let (stream, demand) = self.0.with_stream(name, |stream| stream.offer(Some(owner)))?;
+        Ok(Offer::new(Arc::clone(&self.0), stream, demand))
+    }
+
+    /// Shows a name that can be had on demand, without reserving it: whoever fetches it publishes as anybody would.
+    ///
+    /// # Errors
+    /// As [`offer`](Self::offer).
+    pub fn offer_openly(&self, name: &StreamName) -> Result<Offer, Error> {
+        let (stream, demand) = self.0.with_stream(name, |stream| stream.offer(None))?;
         Ok(Offer::new(Arc::clone(&self.0), stream, demand))
     }
 

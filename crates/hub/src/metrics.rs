@@ -34,3 +34,13 @@ pub(crate) fn viewer_left(protocol: &'static str) {
 pub(crate) fn skipped(batches: u64) {
     counter!("sluicegate_hub_skipped_batches_total").increment(batches);
 }
+
+/// A relay is tried. Moves `sluicegate_relay_attempts_total` with its direction.
+pub(crate) fn relay_tried(direction: &'static str) {
+    counter!("sluicegate_relay_attempts_total", "direction" => direction).increment(1);
+}
+
+/// A relay's try has failed. Moves `sluicegate_relay_failures_total` with its direction.
+pub(crate) fn relay_failed(direction: &'static str) {
+    counter!("sluicegate_relay_failures_total", "direction" => direction).increment(1);
+}

@@ -11,8 +11,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::StreamName;
+use crate::{Hub, StreamName};
 
+mod demand;
 mod run;
 mod spec;
 mod standing;
@@ -99,6 +100,9 @@ pub enum Error {
         /// The protocol.
         protocol: String,
     },
+    /// Only what comes from elsewhere can wait for a viewer.
+    #[error("on demand is for pulls: a push would have nobody to wait for")]
+    Demand,
     /// The same copy of the same stream is under way.
     #[error("the same relay is under way, with id {id}")]
     Exists {
@@ -116,6 +120,8 @@ pub struct Relays(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    /// Where streams are offered that are pulled on demand.
+    hub: Option<Hub>,
     table: Mutex<Table>,
     /// Counts changes of which relays there are.
     changes: watch::Sender<u64>,
@@ -148,6 +154,12 @@ impl Relays {
         Self::default()
     }
 
+    /// An empty table for streams of this hub, which can be pulled on demand.
+    #[must_use]
+    pub fn of(hub: &Hub) -> Self {
+        Self(Arc::new(Inner { hub: Some(hub.clone()), ..Inner::default() }))
+    }
+
     /// Relays to URLs of these schemes, or by protocols of these names, go through `target`.
     pub fn register(&self, names: &[&'static str], target: &Arc<dyn Target>) {
         let mut table = self.lock();
@@ -175,7 +187,7 @@ impl Relays {
             self.changed();
             return Ok(found);
         }
-        let begun = table.begin(spec)?;
+        let begun = table.begin(spec, self.0.hub.as_ref())?;
         drop(table);
         self.changed();
         Ok(begun)
@@ -190,7 +202,7 @@ impl Relays {
         if let Some(id) = table.same(&spec) {
             return Err(Error::Exists { id });
         }
-        let begun = table.begin(spec)?;
+        let begun = table.begin(spec, self.0.hub.as_ref())?;
         drop(table);
         self.changed();
         Ok(begun)
@@ -277,10 +289,13 @@ impl Table {
         found.map(|(id, _)| *id)
     }
 
-    fn begin(&mut self, spec: Spec) -> Result<(u64, watch::Receiver<Standing>), Error> {
+    fn begin(&mut self, spec: Spec, hub: Option<&Hub>) -> Result<(u64, watch::Receiver<Standing>), Error> {
         let protocol = spec.protocol();
         let target = self.targets.get(protocol.as_str()).map(Arc::clone);
         let target = target.ok_or_else(|| Error::Scheme { scheme: protocol.clone() })?;
+        if spec.on_demand && spec.direction == Direction::Push {
+            return Err(Error::Demand);
+        }
         if spec.direction == Direction::Pull && !target.pulls() {
             return Err(Error::Direction { protocol });
         }
@@ -292,7 +307,10 @@ impl Table {
         let standing = Standing { state: State::New, reason: None, attempts: 0, since: created, remote_id: None };
         let (state, standing) = watch::channel(standing);
         let progress = Progress { state: state.clone(), stop: stop.clone() };
-        tokio::spawn(run::run(spec.clone(), target, progress));
+        match hub.filter(|_| spec.on_demand) {
+            Some(hub) => drop(tokio::spawn(demand::run(hub.clone(), spec.clone(), target, progress))),
+            None => drop(tokio::spawn(run::run(spec.clone(), target, progress))),
+        }
         self.relays.insert(id, Relay { spec, created, state, stop });
         self.forget_the_oldest_ended();
         Ok((id, standing))

@@ -57,7 +57,7 @@ struct PublisherEntry {
 
 #[derive(Debug)]
 struct OfferEntry {
-    owner: Owner,
+    owner: Option<Owner>,
     demand: watch::Sender<usize>,
 }
 
@@ -141,8 +141,9 @@ impl Stream {
     pub(crate) fn seat(&self, publish: Publish) -> Result<Seat, Error> {
         let Publish { kind, address, owner, expects, replace } = publish;
         let mut inner = self.lock();
-        if let Some(offer) = inner.offer.as_ref().filter(|offer| owner.as_ref() != Some(&offer.owner)) {
-            return Err(Error::Reserved { name: self.name.clone(), owner: offer.owner.clone() });
+        let reserved = inner.offer.as_ref().and_then(|offer| offer.owner.as_ref());
+        if let Some(site) = reserved.filter(|site| owner.as_ref() != Some(site)) {
+            return Err(Error::Reserved { name: self.name.clone(), owner: site.clone() });
         }
         if let Some(live) = &inner.publisher {
             if !replace {
@@ -217,10 +218,17 @@ impl Stream {
         was
     }
 
-    pub(crate) fn offer(&self, owner: Owner) -> Result<watch::Receiver<usize>, Error> {
+    /// Without an owner anybody may publish.
+    pub(crate) fn offer(&self, owner: Option<Owner>) -> Result<watch::Receiver<usize>, Error> {
         let mut inner = self.lock();
-        if let Some(offer) = &inner.offer {
-            return Err(Error::Reserved { name: self.name.clone(), owner: offer.owner.clone() });
+        match &inner.offer {
+            Some(OfferEntry { owner: Some(site), .. }) => {
+                return Err(Error::Reserved { name: self.name.clone(), owner: site.clone() });
+            }
+            Some(OfferEntry { owner: None, .. }) => {
+                return Err(Error::Conflict { name: self.name.clone(), by: "relay" });
+            }
+            None => {}
         }
         if let Some(live) = &inner.publisher {
             return Err(Error::Conflict { name: self.name.clone(), by: live.kind });
@@ -301,7 +309,7 @@ impl Stream {
         inner.viewers.values().for_each(|viewer| *viewers.entry(viewer.protocol).or_default() += 1);
         StreamStatus {
             name: self.name.clone(),
-            owner: inner.offer.as_ref().map(|offer| offer.owner.clone()),
+            owner: inner.offer.as_ref().and_then(|offer| offer.owner.clone()),
             state: inner.state(),
             tracks: inner.assembler.tracks().iter().map(Into::into).collect(),
             viewers,

@@ -26,6 +26,9 @@ pub struct RelayConfig {
     /// How often it is tried again after a failure; -1 is for ever, the default.
     #[serde(default = "for_ever")]
     pub retry: i64,
+    /// Pulls while somebody watches only.
+    #[serde(default)]
+    pub on_demand: bool,
 }
 
 /// Which way a relay goes.
@@ -59,7 +62,11 @@ impl RelayConfig {
         }
         let direction = if self.direction == Way::Push { Direction::Push } else { Direction::Pull };
         let (protocol, remote) = (self.protocol.clone(), self.remote.clone());
-        Ok(Spec { direction, protocol, remote, ..Spec::push(stream, &self.target, retry(self.retry)) })
+        if self.on_demand && self.direction == Way::Push {
+            return Err(format!("relay of {stream}: on_demand is for pulls"));
+        }
+        let on_demand = self.on_demand;
+        Ok(Spec { direction, protocol, remote, on_demand, ..Spec::push(stream, &self.target, retry(self.retry)) })
     }
 }
 
@@ -92,6 +99,8 @@ struct Saved {
     protocol: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     remote: Option<String>,
+    #[serde(default)]
+    on_demand: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,8 +138,8 @@ pub fn keep(relays: &Relays, state: &Path) -> io::Result<()> {
 }
 
 fn resume(relays: &Relays, saved: &Saved) {
-    let Saved { stream, target, repush, direction, protocol, remote } = saved.clone();
-    let config = RelayConfig { direction, stream, target, protocol, remote, retry: repush };
+    let Saved { stream, target, repush, direction, protocol, remote, on_demand } = saved.clone();
+    let config = RelayConfig { direction, stream, target, protocol, remote, retry: repush, on_demand };
     let begun = config
         .spec()
         .and_then(|spec| relays.push(Spec { saved: true, ..spec }).map(drop).map_err(|error| error.to_string()));
@@ -152,6 +161,7 @@ impl From<&Spec> for Saved {
             direction: if spec.direction == Direction::Push { Way::Push } else { Way::Pull },
             protocol: spec.protocol.clone(),
             remote: spec.remote.clone(),
+            on_demand: spec.on_demand,
         }
     }
 }
@@ -205,6 +215,7 @@ mod tests {
             protocol: None,
             remote: None,
             retry,
+            on_demand: false,
         };
         assert!(config("a b", -1).spec().unwrap_err().contains("a b"));
         assert!(config("a", -2).spec().unwrap_err().contains("-1, 0 or a count"));

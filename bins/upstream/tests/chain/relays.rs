@@ -89,3 +89,20 @@ async fn a_relay_that_cannot_be_says_why() {
         assert!(failed["reason"].as_str().unwrap().contains(said), "{failed}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_on_demand_costs_nothing_while_nobody_watches() {
+    let Some(ffmpeg) = find(Peer::NewFfmpeg) else { return };
+    let (near, far) = (Upstream::start().await, Upstream::start().await);
+    let _site = Site::with_stream(&near).await;
+    let mut relay = relay("whep", "pull", &near.url("http", &format!("/whep/{STREAM}")));
+    relay["on_demand"] = true.into();
+    let path = begin(&far, &relay).await;
+    for _ in 0..2 {
+        until_state(&far, &path, "NEW").await;
+        api::until_stream(&far.address, "copy/door", "offered").await;
+        api::until_stream(&near.address, STREAM, "offered").await;
+        let decoded = media::decode(&ffmpeg, &far.url("http", "/live/copy/door.flv"), 30).await;
+        assert_eq!((decoded.pictures, decoded.complaints.as_str()), (30, ""));
+    }
+}

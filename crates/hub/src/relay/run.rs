@@ -5,12 +5,21 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use crate::metrics;
+
 use super::{Progress, Retry, Spec, State, Target, TargetError, wait};
 
 /// A transfer that held this long was healthy: what fails later is a first failure again.
 const HEALTHY: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// Runs a relay until it ends, and tells how.
 pub(super) async fn run(spec: Spec, target: Arc<dyn Target>, progress: Progress) {
+    let (end, reason) = tries(&spec, &target, &progress).await;
+    progress.tell(end, reason);
+}
+
+/// Tries as often as the relay asks for, or until it is stopped.
+pub(super) async fn tries(spec: &Spec, target: &Arc<dyn Target>, progress: &Progress) -> (State, Option<String>) {
     let mut failures = 0_u32;
     loop {
         let begun = Instant::now();
@@ -19,13 +28,17 @@ pub(super) async fn run(spec: Spec, target: Arc<dyn Target>, progress: Progress)
             standing.attempts = standing.attempts.saturating_add(1);
             (standing.since, standing.remote_id) = (SystemTime::now(), None);
         });
+        metrics::relay_tried(spec.direction.name());
         let done = target.transfer(spec.clone(), progress.clone()).await;
         if progress.stop.is_cancelled() {
-            return progress.tell(State::Stopped, None);
+            return (State::Stopped, None);
         }
         let (end, reason) = match done {
             Ok(()) => (State::Stopped, "the stream or its target ended".to_owned()),
-            Err(error) => (State::Failed, chain(&error)),
+            Err(error) => {
+                metrics::relay_failed(spec.direction.name());
+                (State::Failed, chain(&error))
+            }
         };
         failures = if begun.elapsed() >= HEALTHY { 1 } else { failures.saturating_add(1) };
         let again = match spec.retry {
@@ -34,12 +47,12 @@ pub(super) async fn run(spec: Spec, target: Arc<dyn Target>, progress: Progress)
         };
         tracing::warn!(stream = %spec.stream, target = spec.target, reason, again, "a relay ended");
         if !again {
-            return progress.tell(end, Some(reason));
+            return (end, Some(reason));
         }
         progress.tell(State::Retrying, Some(reason));
         tokio::select! {
             () = tokio::time::sleep(wait(failures.saturating_sub(1))) => {}
-            () = progress.stop.cancelled() => return progress.tell(State::Stopped, None),
+            () = progress.stop.cancelled() => return (State::Stopped, None),
         }
     }
 }

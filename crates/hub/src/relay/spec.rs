@@ -48,6 +48,8 @@ pub struct Spec {
     pub retry: Retry,
     /// Whether it is kept over a restart of the program.
     pub saved: bool,
+    /// Pulls while somebody watches only.
+    pub on_demand: bool,
 }
 
 impl Spec {
@@ -55,7 +57,7 @@ impl Spec {
     #[must_use]
     pub fn push(stream: StreamName, target: impl Into<String>, retry: Retry) -> Self {
         let (direction, target) = (Direction::Push, target.into());
-        Self { stream, target, direction, protocol: None, remote: None, retry, saved: false }
+        Self { stream, target, direction, protocol: None, remote: None, retry, saved: false, on_demand: false }
     }
 
     /// The same copy of the same stream.

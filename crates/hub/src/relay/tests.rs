@@ -126,3 +126,33 @@ async fn protocols_are_chosen_by_name_and_pull_if_they_can() {
     assert_eq!(relays.list().len(), 1);
     until(&mut standing, State::Stopped).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_on_demand_runs_while_somebody_watches() {
+    let hub = Hub::new(crate::Config::default()).unwrap();
+    let relays = Relays::of(&hub);
+    let target: Arc<dyn Target> = Arc::new(Puller);
+    relays.register(&["pull"], &target);
+    let pull = Spec { direction: Direction::Pull, on_demand: true, ..spec("pull://h/x", Retry::Always) };
+    let (id, mut standing) = relays.push(pull.clone()).unwrap();
+    let name = pull.stream.clone();
+    for _ in 0..2 {
+        let waits = standing.wait_for(|standing| standing.reason.is_some()).await.unwrap().clone();
+        assert_eq!((waits.state, waits.reason.as_deref()), (State::New, Some("waits for a viewer")));
+        assert_eq!(hub.stream(&name).unwrap().state, crate::State::Offered);
+        let viewer = hub.subscribe(&name, crate::Viewer::by("test"));
+        until(&mut standing, State::Playing).await;
+        // One who comes back soon finds it running.
+        drop(viewer);
+        let viewer = hub.subscribe(&name, crate::Viewer::by("test"));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(standing.borrow().state, State::Playing);
+        drop(viewer);
+        until(&mut standing, State::New).await;
+    }
+    assert!(relays.stop(id));
+    until(&mut standing, State::Stopped).await;
+    assert!(hub.stream(&name).is_none());
+    let push = Spec { on_demand: true, ..spec("pull://h/x", Retry::Always) };
+    assert_eq!(relays.push(push).unwrap_err(), Error::Demand);
+}
