@@ -8,13 +8,16 @@ use bytes::Bytes;
 use sluicegate_hub::StreamName;
 use sluicegate_net::listener::Socket;
 use sluicegate_net::shutdown::Shutdown;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 
 use crate::line::Line;
 use crate::protocol::{Request, ServerEvent, ServerSession};
 use crate::service::Shared;
-use crate::{Ask, Error};
+use crate::{Ask, Error, metrics};
 
 /// A client of ours.
 pub(crate) struct Connection {
@@ -23,25 +26,62 @@ pub(crate) struct Connection {
     pub(crate) line: Line,
     pub(crate) peer: SocketAddr,
     pub(crate) shutdown: Shutdown,
+    _place: Place,
+}
+
+/// How the task of a connection came to its end.
+pub(crate) enum Run {
+    /// The connection is over.
+    Done,
+    /// A writer has it.
+    Playing,
+}
+
+/// A connection's place among those that the service may have; it is free again when this is dropped.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    _tracked: TaskTrackerToken,
+}
+
+impl Place {
+    pub(crate) fn new(permit: OwnedSemaphorePermit, tasks: &TaskTracker) -> Self {
+        metrics::came();
+        Self { _permit: permit, _tracked: tasks.token() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        metrics::left();
+    }
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, socket: Socket, peer: SocketAddr, shutdown: Shutdown) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, socket: Socket, peer: SocketAddr, shutdown: Shutdown, place: Place) -> Self {
         let session = ServerSession::new(rand::random(), Instant::now().into_std());
         let line = Line::new(socket, shared.config.stall);
-        Self { shared, session, line, peer, shutdown }
+        Self { shared, session, line, peer, shutdown, _place: place }
     }
 
-    /// Serves the client until it leaves or has to. A client may publish or play one stream after another.
-    pub(crate) async fn run(mut self) -> Result<(), Error> {
+    /// Serves the client until it leaves or has to. A client may publish or play one stream after another; while it plays
+    /// a writer of the stream has the connection, and this is over.
+    pub(crate) async fn serve(self) {
+        let peer = self.peer;
+        ended(peer, &self.run().await);
+    }
+
+    pub(crate) async fn run(mut self) -> Result<Run, Error> {
         loop {
             match self.next_event().await? {
-                None => return Ok(()),
+                None => return Ok(Run::Done),
                 Some(ServerEvent::Publish(request)) => {
                     let span = tracing::info_span!("stream", name = request.place.name);
                     self.publish(&request).instrument(span).await?;
                 }
-                Some(ServerEvent::Play(request)) => self = self.play(&request).await?,
+                Some(ServerEvent::Play(request)) => match self.play(&request).await? {
+                    Some(idle) => self = idle,
+                    None => return Ok(Run::Playing),
+                },
                 Some(ServerEvent::Media(_) | ServerEvent::Ended) => {}
             }
         }
@@ -91,6 +131,18 @@ impl Connection {
         self.flush().await?;
         self.line.goodbye().await;
         Err(error)
+    }
+}
+
+/// Counts and tells how a connection came to its end.
+pub(crate) fn ended(peer: SocketAddr, done: &Result<Run, Error>) {
+    match done {
+        Ok(Run::Playing) => {}
+        Ok(Run::Done) => metrics::ended("done"),
+        Err(error) => {
+            metrics::ended(error.label());
+            tracing::debug!(%peer, error = error.reason(), "an RTMP connection ended");
+        }
     }
 }
 

@@ -7,10 +7,14 @@ pub(crate) fn came() {
     gauge!("sluicegate_rtmp_connections").increment(1.0);
 }
 
-/// A connection ended. Moves the gauge `sluicegate_rtmp_connections`, and `sluicegate_rtmp_ended_total` with its reason:
-/// `done`, `malformed`, `silent`, `closed` by the hub, `denied`, or `failed`.
-pub(crate) fn left(reason: &'static str) {
+/// A connection is gone. Moves the gauge `sluicegate_rtmp_connections`.
+pub(crate) fn left() {
     gauge!("sluicegate_rtmp_connections").decrement(1.0);
+}
+
+/// A connection ended. Moves `sluicegate_rtmp_ended_total` with its reason: `done`, `malformed`,
+/// `silent`, `closed` by the hub, `denied`, or `failed`.
+pub(crate) fn ended(reason: &'static str) {
     counter!("sluicegate_rtmp_ended_total", "reason" => reason).increment(1);
 }
 

@@ -1,68 +1,70 @@
 //! A client that plays: it waits for the stream here, then a writer of the stream has its socket.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
 use sluicegate_hub::Viewer;
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::connection::Connection;
-use crate::players::{Back, Outcome, Playback, Player};
+use crate::connection::{Connection, Run, ended};
+use crate::players::{Outcome, Playback, Player};
 use crate::protocol::{Request, ServerEvent};
 
 impl Connection {
-    /// Waits for the stream and has it sent, until it ends or the client leaves. Gives the connection back when the
-    /// client may ask for another stream.
-    pub(crate) async fn play(mut self, request: &Request) -> Result<Self, Error> {
+    /// Waits for the stream and gives the connection to one of its writers, until the stream ends or the client leaves.
+    /// Gives it back when the client has asked for nothing any more before there was a stream.
+    pub(crate) async fn play(mut self, request: &Request) -> Result<Option<Self>, Error> {
         let name = match self.admitted(request, false) {
             Ok(name) => name,
-            Err(error) => return self.refused(error).await,
+            Err(error) => return self.refuse(error, false).await.map(|()| None),
         };
         let mut subscriber = self.shared.hub.subscribe(&name, Viewer::by("rtmp").from_address(self.peer));
         let wait = self.shared.config.wait;
         let ready = tokio::select! {
             ready = subscriber.ready(wait) => ready,
-            left = self.until_it_leaves() => return left.map(|()| self),
+            left = self.until_it_leaves() => return left.map(|()| Some(self)),
         };
         if let Err(error) = ready {
-            return self.refused(error.into()).await;
+            return self.refuse(error.into(), false).await.map(|()| None);
         }
         let output = self.shared.outputs.for_peer(&request.capabilities);
         // A codec that the client does not take is found before it is told that the stream starts.
         let playback = match Playback::begin(subscriber, output, request.capabilities.clone()) {
             Ok(playback) => playback,
-            Err(error) => return self.refused(error).await,
+            Err(error) => return self.refuse(error, false).await.map(|()| None),
         };
         self.session.accept_play();
         self.flush().await?;
-        self.hand_over(playback).await
+        let (players, shutdown) = (self.shared.players.clone(), self.shutdown.clone());
+        players.add(Player::new(self, playback), &shutdown);
+        Ok(None)
     }
 
-    /// Lets a writer drive the socket until it is given back.
-    async fn hand_over(self, playback: Playback) -> Result<Self, Error> {
-        let Self { shared, session, line, peer, shutdown } = self;
-        let (player, came_back) = Player::new(line, session, playback, shared.config.stall);
-        shared.players.add(player, &shutdown);
-        // A writer that has gone without a word went with the runtime.
-        let Back { line, session, mut queue, outcome } = came_back.await.map_err(|_| Error::Closed)?;
-        let mut connection = Self { shared, session, line, peer, shutdown };
-        match outcome {
+    /// Goes on when a writer gives the connection back, with what is to be written before anything else.
+    pub(crate) async fn resume(mut self, mut queue: VecDeque<Bytes>, outcome: Outcome) {
+        let peer = self.peer;
+        let done = match outcome {
             Outcome::Failed(error) => Err(error),
-            Outcome::Ended => {
-                connection.line.write(&mut queue).await?;
-                connection.session.wait_again(Instant::now().into_std());
-                Ok(connection)
-            }
-            Outcome::Over(reason) => {
-                connection.line.write(&mut queue).await?;
-                connection.session.end(&reason);
-                connection.flush().await?;
-                connection.line.goodbye().await;
-                Err(Error::Closed)
-            }
-        }
+            Outcome::Over(reason) => self.end(&mut queue, &reason).await.map(|()| Run::Done),
+            Outcome::Ended => match self.line.write(&mut queue).await {
+                Ok(()) => {
+                    self.session.wait_again(Instant::now().into_std());
+                    self.run().await
+                }
+                Err(error) => Err(error),
+            },
+        };
+        ended(peer, &done);
     }
 
-    async fn refused(mut self, error: Error) -> Result<Self, Error> {
-        self.refuse(error, false).await.map(|()| self)
+    /// Says that the stream is over.
+    async fn end(&mut self, queue: &mut VecDeque<Bytes>, reason: &str) -> Result<(), Error> {
+        self.line.write(queue).await?;
+        self.session.end(reason);
+        self.flush().await?;
+        self.line.goodbye().await;
+        Ok(())
     }
 
     /// Takes what a client says while it waits, until it has left.

@@ -1,8 +1,8 @@
 //! Writers: a few tasks per stream own their players' sockets and write shared bytes to all of them.
 //!
 //! A writer wakes once per batch and tries each socket once; a socket that takes no more keeps what is left of at most
-//! 64 KiB of shared bytes and is looked at again when its waker says so. The task of the connection sleeps meanwhile, and
-//! gets its socket back when the client ends the stream, or the stream ends.
+//! 64 KiB of shared bytes and is looked at again when its waker says so. The connection has no task of its own meanwhile;
+//! it gets one when the client ends the stream, or the stream ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ mod group;
 mod player;
 mod wake;
 
-pub(crate) use player::{Back, Outcome, Playback, Player};
+pub(crate) use player::{Outcome, Playback, Player};
 
 use group::{Group, Inbox};
 
@@ -34,7 +34,7 @@ impl Players {
         Self(Arc::new(Shared { writers, streams: Mutex::default() }))
     }
 
-    /// Gives a player to the writer of its stream that has the fewest. It comes back by its channel.
+    /// Gives a player to the writer of its stream that has the fewest.
     pub(crate) fn add(&self, player: Player, shutdown: &Shutdown) {
         let name = player.name().clone();
         let mut streams = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);

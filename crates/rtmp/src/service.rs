@@ -13,9 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Place, ended};
 use crate::players::Players;
-use crate::{Config, Error, Gate, Outputs, metrics};
+use crate::{Config, Error, Gate, Outputs};
 
 /// How long a TLS handshake may take.
 const TLS_WAIT: Duration = Duration::from_secs(10);
@@ -101,11 +101,14 @@ impl Service {
                 accepted = accept(&listener.tcp, &places) => accepted,
             };
             match accepted {
-                Ok((tcp, peer, place)) => {
+                Ok((tcp, peer, permit)) => {
                     let (shared, tls, shutdown) = (Arc::clone(&self.0), listener.tls.clone(), shutdown.clone());
-                    tasks.spawn(async move {
-                        serve_one(shared, tcp, tls, peer, shutdown).await;
-                        drop(place);
+                    let place = Place::new(permit, &tasks);
+                    tokio::spawn(async move {
+                        match open(&shared, tcp, tls).await {
+                            Ok(socket) => Connection::new(shared, socket, peer, shutdown, place).serve().await,
+                            Err(error) => ended(peer, &Err(error)),
+                        }
                     });
                 }
                 Err(error) => {
@@ -132,27 +135,18 @@ async fn accept(
     Ok((tcp, peer, place))
 }
 
-async fn serve_one(shared: Arc<Shared>, tcp: TcpStream, tls: Option<ServerTls>, peer: SocketAddr, shutdown: Shutdown) {
-    metrics::came();
-    let done = async {
-        tcp.set_nodelay(true)?;
-        let socket = match tls {
-            None => Socket::from(tcp),
-            Some(tls) => match tokio::time::timeout(TLS_WAIT, tls.accept(tcp)).await {
-                Ok(accepted) => accepted?,
-                Err(_) => return Err(Error::Silent { after: TLS_WAIT }),
-            },
-        };
-        // The kernel must not hide a slow or dead player.
-        socket.set_notsent_lowat(shared.config.unsent_bytes)?;
-        socket.set_user_timeout(shared.config.stall)?;
-        Connection::new(shared, socket, peer, shutdown).run().await
+/// Does the server's side of TLS where there is any, and sets what all connections have.
+async fn open(shared: &Shared, tcp: TcpStream, tls: Option<ServerTls>) -> Result<Socket, Error> {
+    tcp.set_nodelay(true)?;
+    let socket = match tls {
+        None => Socket::from(tcp),
+        Some(tls) => match tokio::time::timeout(TLS_WAIT, tls.accept(tcp)).await {
+            Ok(accepted) => accepted?,
+            Err(_) => return Err(Error::Silent { after: TLS_WAIT }),
+        },
     };
-    match done.await {
-        Ok(()) => metrics::left("done"),
-        Err(error) => {
-            metrics::left(error.label());
-            tracing::debug!(%peer, error = error.reason(), "an RTMP connection ended");
-        }
-    }
+    // The kernel must not hide a slow or dead player.
+    socket.set_notsent_lowat(shared.config.unsent_bytes)?;
+    socket.set_user_timeout(shared.config.stall)?;
+    Ok(socket)
 }

@@ -3,17 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use sluicegate_hub::{Batch, Next, Output, StreamName, Subscriber, TrackSet};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::Error;
+use crate::connection::Connection;
 use crate::formats::taken;
-use crate::line::{Line, MAX_SLICES};
-use crate::protocol::{Capabilities, ServerEvent, ServerSession};
+use crate::line::MAX_SLICES;
+use crate::protocol::{Capabilities, ServerEvent};
 
 /// Bytes gathered for one write. A player that falls behind holds on to no more than this and one batch.
 const GATHER_BYTES: usize = 64 << 10;
@@ -51,24 +50,12 @@ pub(crate) enum Outcome {
     Failed(Error),
 }
 
-/// What the connection gets back.
-pub(crate) struct Back {
-    pub(crate) line: Line,
-    pub(crate) session: ServerSession,
-    /// What is to be written before anything else.
-    pub(crate) queue: VecDeque<Bytes>,
-    pub(crate) outcome: Outcome,
-}
-
 /// A player in the hands of a writer.
 pub(crate) struct Player {
-    line: Line,
-    session: ServerSession,
+    connection: Connection,
     playback: Playback,
     /// The socket takes nothing at the moment, since then; its waker tells.
     blocked: Option<Instant>,
-    stall: Duration,
-    back: oneshot::Sender<Back>,
 }
 
 impl Playback {
@@ -115,15 +102,9 @@ impl Playback {
 }
 
 impl Player {
-    /// A player that has been told that its stream starts, and the channel by which all of it comes back.
-    pub(crate) fn new(
-        line: Line,
-        session: ServerSession,
-        playback: Playback,
-        stall: Duration,
-    ) -> (Self, oneshot::Receiver<Back>) {
-        let (back, came_back) = oneshot::channel();
-        (Self { line, session, playback, blocked: None, stall, back }, came_back)
+    /// A player that has been told that its stream starts.
+    pub(crate) const fn new(connection: Connection, playback: Playback) -> Self {
+        Self { connection, playback, blocked: None }
     }
 
     /// The stream.
@@ -141,11 +122,10 @@ impl Player {
         self.blocked.is_none()
     }
 
-    /// Gives all of it back to the connection.
+    /// Gives the connection back to a task of its own.
     pub(super) fn leave(self, outcome: Outcome) {
-        let Self { line, session, playback: Playback { queue, .. }, back, .. } = self;
-        // A connection that was aborted wants nothing back.
-        let _ = back.send(Back { line, session, queue, outcome });
+        let Self { connection, playback: Playback { queue, .. }, .. } = self;
+        tokio::spawn(connection.resume(queue, outcome));
     }
 
     /// The socket may be readable or writable.
@@ -155,7 +135,7 @@ impl Player {
                 cx.waker().wake_by_ref();
                 break;
             }
-            match self.line.poll_read(cx) {
+            match self.connection.line.poll_read(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(Some(bytes))) => match self.handle_input(bytes) {
                     Ok(true) => return Some(Outcome::Ended),
@@ -172,9 +152,9 @@ impl Player {
     /// Takes what the client says. Returns whether it has ended the stream; what it asks for behind that end waits in
     /// the session.
     fn handle_input(&mut self, bytes: Bytes) -> Result<bool, Error> {
-        self.session.handle_bytes(bytes);
-        let ended = self.session.poll_event()? == Some(ServerEvent::Ended);
-        self.playback.queue.extend(self.session.poll_output());
+        self.connection.session.handle_bytes(bytes);
+        let ended = self.connection.session.poll_event()? == Some(ServerEvent::Ended);
+        self.playback.queue.extend(self.connection.session.poll_output());
         Ok(ended)
     }
 
@@ -186,7 +166,7 @@ impl Player {
                 Err(error) => return Some(Outcome::Failed(error)),
             };
             while !self.playback.queue.is_empty() {
-                match self.line.poll_write(&mut self.playback.queue, cx) {
+                match self.connection.line.poll_write(&mut self.playback.queue, cx) {
                     Poll::Pending => {
                         self.blocked.get_or_insert(now);
                         return None;
@@ -209,7 +189,7 @@ impl Player {
 
     /// Writes what TLS holds back.
     fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> Option<Outcome> {
-        match self.line.poll_flush(cx) {
+        match self.connection.line.poll_flush(cx) {
             Poll::Ready(Ok(())) => self.blocked = None,
             Poll::Ready(Err(error)) => return Some(Outcome::Failed(error.into())),
             Poll::Pending => {
@@ -221,8 +201,9 @@ impl Player {
 
     /// Acts on the deadline. Called about once a second.
     pub(super) fn handle_time(&self, now: Instant) -> Option<Outcome> {
-        let since = self.blocked.filter(|since| now.duration_since(*since) >= self.stall)?;
+        let stall = self.connection.shared.config.stall;
+        let since = self.blocked.filter(|since| now.duration_since(*since) >= stall)?;
         tracing::debug!(blocked = ?now.duration_since(since), "a player takes nothing");
-        Some(Outcome::Failed(Error::Stalled { after: self.stall }))
+        Some(Outcome::Failed(Error::Stalled { after: stall }))
     }
 }
