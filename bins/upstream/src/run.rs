@@ -65,6 +65,8 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     host.webrtc.iter().for_each(Engine::shut_down);
     rtmp.join_all().await;
     serving.await.map_err(|error| Failure::work("serving", error))?;
+    // WCS clients and relays say goodbye.
+    shutdown.drained(DRAIN).await;
     tracing::info!("ended");
     Ok(())
 }

@@ -109,6 +109,7 @@ impl Service {
             tls: parts.tls.clone(),
             config: config.relay.clone(),
             dial: config.dial,
+            shutdown: parts.shutdown.clone(),
         };
         let target: Arc<dyn Target> = Arc::new(target);
         parts.relays.register(&[PROTOCOL], &target);

@@ -27,6 +27,8 @@ use crate::service::{Inner, Permissions};
 const UPGRADE: Duration = Duration::from_secs(10);
 /// How long one message may take to be accepted by a connection.
 const SEND: Duration = Duration::from_secs(5);
+/// Why sessions end with the program.
+const ENDS: &str = "the server ends";
 /// Events of a session's streams that wait for it.
 const EVENTS: usize = 64;
 
@@ -104,7 +106,7 @@ pub(crate) async fn serve(inner: Arc<Inner>, accepted: Accepted, peer: Peer, per
     link.act();
     link.inner.registry.leave(key);
     tracing::debug!(session = token, why, "a WCS client is gone");
-    close(&mut websocket, 1000, why).await;
+    close(&mut websocket, if why == ENDS { 1001 } else { 1000 }, why).await;
 }
 
 impl Link {
@@ -151,7 +153,7 @@ impl Link {
                 },
                 Some((id, number, heard)) = hearing.recv() => self.hear(&id, number, heard),
                 () = sleep_until(due) => self.session.handle_timeout(Instant::now()),
-                () = shutdown.begun() => return "the server ends",
+                () = shutdown.begun() => return ENDS,
             }
         }
     }

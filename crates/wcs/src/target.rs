@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use http::HeaderMap;
 use sluicegate_hub::StreamName;
 use sluicegate_hub::relay::{Direction, Progress, Spec, Target, TargetError, Transfer};
+use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws::{self, WebSocket};
 use tokio_tungstenite::tungstenite::Message;
@@ -30,6 +31,7 @@ pub(crate) struct WcsTarget {
     pub(crate) tls: ClientTls,
     pub(crate) config: Config,
     pub(crate) dial: Duration,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Target for WcsTarget {
@@ -39,7 +41,10 @@ impl Target for WcsTarget {
 
     fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
         let (media, tls, config, dial) = (Arc::clone(&self.media), self.tls.clone(), self.config.clone(), self.dial);
+        // The program waits for the goodbye.
+        let guard = self.shutdown.guard();
         Box::pin(async move {
+            let _guard = guard;
             let role = match spec.direction {
                 Direction::Push => Role::Publish,
                 Direction::Pull => Role::Play,

@@ -106,6 +106,18 @@ async fn a_stream_is_republished_by_rtmp() {
     assert_eq!((status, one.post("push/find_all", &json!({})).await.0), (500, 404), "nobody is there any more");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_ends_says_so() {
+    let configuration = "[wcs]\nlisten = ['127.0.0.1:0']\n";
+    let (mut one, two) = (Node::with(configuration).await, Node::with(configuration).await);
+    let _site = Site::with_stream(&one.upstream).await;
+    let push = json!({ "uri": two.uri(), "localStreamName": STREAM, "remoteStreamName": "copy" });
+    assert_eq!(one.post("pull/push", &push).await, (200, String::new()));
+    one.upstream.program.signal("TERM").await;
+    api::gone(&two.upstream.address, "copy").await;
+    assert_eq!(one.upstream.program.ended().await, Some(0));
+}
+
 /// The value of a counter or gauge; `None` where it has never been moved.
 async fn metric(upstream: &Upstream, name: &str) -> Option<f64> {
     let text = api::request("GET", &upstream.address, "/metrics").await.unwrap().text();

@@ -124,7 +124,7 @@ pub(crate) struct Node {
     pub(crate) service: Service,
     pub(crate) main: SocketAddr,
     pub(crate) port: SocketAddr,
-    shutdown: Shutdown,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Node {

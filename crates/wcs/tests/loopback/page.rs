@@ -55,13 +55,14 @@ impl Page {
         }
     }
 
-    /// Waits for the end of the socket.
-    pub(crate) async fn ended(&mut self) {
+    /// Waits for the end of the socket, and gives its code if one was told.
+    pub(crate) async fn ended(&mut self) -> Option<u16> {
         while let Some(Ok(message)) = soon("the end", self.0.next()).await {
-            if matches!(message, Message::Close(_)) {
-                return;
+            if let Message::Close(frame) = message {
+                return frame.map(|frame| frame.code.into());
             }
         }
+        None
     }
 
     pub(crate) async fn ask(&mut self, message: &str, id: &str, name: &str, offer: &str) {

@@ -148,3 +148,17 @@ async fn a_server_that_does_not_answer_ends_with_the_relay() {
     soon("the server", server).await.unwrap();
     assert_eq!(node.relays.list(), []);
 }
+
+#[tokio::test]
+async fn the_end_of_a_node_is_told() {
+    let (one, two) = (Node::start().await, Node::start().await);
+    let _publisher = one.publish("door");
+    assert_eq!(one.post("pull/push", &relay(&two.uri(), "door", "copy")).await.status, 200);
+    let (mut near, mut far) = (Page::open(&one.uri()).await, Page::open(&two.uri()).await);
+    far.play("v", "copy").await;
+    one.shutdown.begin();
+    one.relays.shut_down();
+    assert_eq!(near.ended().await, Some(1001));
+    assert_eq!(far.status().await, ["v", "STOPPED", info::STOPPED_BY_PUBLISHER]);
+    assert!(one.shutdown.drained(Duration::from_secs(5)).await, "its sessions and relays are waited for");
+}
