@@ -74,7 +74,8 @@ fn ci() -> Result<(), Error> {
 }
 
 fn bench(arguments: &[String]) -> Result<(), Error> {
-    let packages = ["-p", "sluicegate-upstream", "-p", "sluicegate-downstream", "-p", "sluicegate-bench"];
+    let packages = ["sluicegate-upstream", "sluicegate-downstream", "sluicegate-cdn-node", "sluicegate-bench"];
+    let packages: Vec<&str> = packages.iter().flat_map(|package| ["-p", *package]).collect();
     cargo(&[&["build", "--release"], &packages[..]].concat())?;
     let default = ["all".to_owned()];
     cargo::binary("release", "sluicegate-bench", if arguments.is_empty() { &default } else { arguments })

@@ -1,4 +1,4 @@
-//! Measures release binaries: fan-out, latency, tunnel, WebRTC and recovery, side by side with a floor.
+//! Measures release binaries: fan-out, latency, tunnel, WebRTC, chunks and recovery, side by side with a floor.
 //!
 //! Run it by `cargo xtask bench`. All load stays on loopback and stops by itself. Figures of a shared machine
 //! swing; compare rows of one run, and read CPU time and ratios rather than speeds.
@@ -8,6 +8,7 @@ mod device;
 mod error;
 mod fanout;
 mod floor;
+mod p2p;
 mod process;
 mod publisher;
 mod recovery;
@@ -43,6 +44,8 @@ enum What {
     Recovery,
     /// WebRTC out to many viewers, its start and its latency, copies between nodes, and what many sessions leave behind.
     Webrtc(webrtc::Arguments),
+    /// The chunk node: rate to one and to many peers, how soon, CPU and memory.
+    P2p(p2p::Arguments),
     /// Everything, with the defaults.
     All,
     /// The floor itself, as a server that does nothing but send. Started by `fanout`.
@@ -57,6 +60,7 @@ async fn main() -> ExitCode {
         What::Tunnel(arguments) => tunnel::run(&arguments).await,
         What::Recovery => recovery::run().await,
         What::Webrtc(arguments) => webrtc::run(&arguments).await,
+        What::P2p(arguments) => p2p::run(&arguments).await,
         What::All => all().await,
         What::Floor(arguments) => floor::run(&arguments),
     };
@@ -73,5 +77,6 @@ async fn all() -> Result<(), Error> {
     fanout::run(&fanout::Arguments::default()).await?;
     tunnel::run(&tunnel::Arguments::default()).await?;
     webrtc::run(&webrtc::Arguments::default()).await?;
+    p2p::run(&p2p::Arguments::default()).await?;
     recovery::run().await
 }
