@@ -85,8 +85,17 @@ impl Face {
     }
 }
 
+/// `/video/…`, counted in `sluicegate_p2p_http_answers_total{status}` by the first digit of the status.
+async fn videos(State(face): State<Face>, request: Request) -> Response {
+    let response = answered(&face.0, request).await;
+    let class = ["1xx", "2xx", "3xx", "4xx", "5xx"].get(usize::from(response.status().as_u16() / 100).wrapping_sub(1));
+    let class = class.copied().unwrap_or("other");
+    metrics::counter!("sluicegate_p2p_http_answers_total", "status" => class).increment(1);
+    response
+}
+
 /// `/video/…` in all methods.
-async fn videos(State(Face(face)): State<Face>, request: Request) -> Response {
+async fn answered(face: &Inner, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     match parts.method {
         Method::OPTIONS => return preflight(&parts.headers),

@@ -47,6 +47,16 @@ async fn all_that_the_origin_has_is_served_and_asked_for_once() {
     assert_eq!((server.count("testvideo02.json"), server.count("/64-99.ts")), (1, 1));
     // The index and the segment; the part asked for above is another range.
     assert_eq!((server.count("/8-63.ts"), server.count("/1064-3063.ts")), (1, 1));
+    let metrics = node.get("/metrics").await.text();
+    for line in [
+        "sluicegate_p2p_cache_asked_total{store=\"media\",outcome=\"kept\"}",
+        "sluicegate_p2p_cache_bytes{store=\"media\"}",
+        "sluicegate_p2p_origin_requests_total{outcome=\"ok\"}",
+        "sluicegate_p2p_origin_bytes_total",
+        "sluicegate_p2p_http_answers_total{status=\"2xx\"}",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
     assert!(server.heard()[0].to_ascii_lowercase().contains("user-agent: sluicegate"), "{:?}", server.heard()[0]);
 }
 

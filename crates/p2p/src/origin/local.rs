@@ -40,8 +40,8 @@ const SINGLE_MP4: u16 = 18;
 const SINGLE_WEBM: u16 = 43;
 /// Files of a video's folder that are looked at, at most.
 const MAX_FILES: usize = 1_024;
-/// Scanned files that are remembered. An index of an hour has some 10 KiB.
-const REMEMBERED: usize = 1_024;
+/// Bytes of what is remembered of scanned files. An index of an hour has some 10 KiB.
+const REMEMBERED: usize = 16 << 20;
 /// For how long a scan is good while the file stays as it is.
 const SCAN_TIME: Duration = Duration::from_secs(86_400);
 /// How soon a changed folder is noticed.
@@ -119,7 +119,8 @@ impl Local {
             tracing::info!(path = %version.path.display(), "a file has no segments; it is served as a whole");
         }
         let layout = Arc::new(layout);
-        known().insert(version, Arc::clone(&layout), 1, SCAN_TIME, Instant::now());
+        let bytes = layout.bytes();
+        known().insert(version, Arc::clone(&layout), bytes, SCAN_TIME, Instant::now());
         Ok(layout)
     }
 

@@ -38,6 +38,12 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// What it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let patches: usize = self.patches.iter().map(|patch| size_of_val(patch) + patch.1.len()).sum();
+        size_of::<Self>() + patches + self.mime.len() + self.inserted.as_ref().map_or(0, Bytes::len)
+    }
+
     /// The inserted index and where it is.
     fn insert(&self) -> Option<(ByteRange, &Bytes)> {
         Some((self.index?, self.inserted.as_ref()?))
