@@ -5,7 +5,7 @@ import { Stage } from "/page/stage.js";
 import { headers, remember, token } from "/page/token.js";
 
 const find = (id) => document.getElementById(id);
-const stage = new Stage(find("grid"), (message, name) => {
+export const stage = new Stage(find("grid"), (message, name) => {
   find("message").textContent = message && stage.cells.length > 1 ? `${name}: ${message}` : message;
 });
 const video = stage.first.video;

@@ -24,7 +24,8 @@ export class View {
   async play(name) {
     this.tell("Waiting for the stream …");
     for (const { way, viaSite } of ways()) {
-      this.player = new WebRtc(this.video, () => this.tell("The stream has ended."));
+      // An encoder may come back with another codec, which needs a new session; where the stream is over, the ways end.
+      this.player = new WebRtc(this.video, () => this.play(name));
       try {
         await this.player.play(name, viaSite);
         this.way = way;

@@ -47,7 +47,7 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 pub struct Access {
     /// `/api`, `/metrics`, `/rest-api` and `/erwscascade/api`.
     pub api: Rule,
-    /// Watching under `/live`, `/play` and `/whep`.
+    /// Watching under `/live`, `/play`, `/whep` and `/webrtc/play`.
     pub play: Rule,
     /// Publishing under `/live`, `/publish` and `/whip`.
     pub publish: Rule,
@@ -65,7 +65,9 @@ impl Access {
         // A browser's preflight request never has credentials (Fetch section 3.3.5). Other questions to WHIP and WHEP are
         // answered with the passwords of TURN servers.
         let preflight = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if *request.method() == Method::OPTIONS && (preflight || !(under("/whip") || under("/whep"))) {
+        if *request.method() == Method::OPTIONS
+            && (preflight || !(under("/whip") || under("/whep") || under("/webrtc/play")))
+        {
             return &Rule::Open;
         }
         if under("/api") || under("/metrics") || under("/rest-api") || under("/erwscascade/api") {
@@ -74,7 +76,7 @@ impl Access {
             &self.proxy
         } else if under("/publish") || under("/whip") || (under("/live") && publishes) {
             &self.publish
-        } else if under("/live") || under("/play") || under("/whep") {
+        } else if under("/live") || under("/play") || under("/whep") || under("/webrtc/play") {
             &self.play
         } else {
             &Rule::Open

@@ -5,7 +5,7 @@ use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::peer::{Peer, find};
 
 use crate::stage::{OFFERED, SITE, STREAM, Site, Upstream};
-use crate::webrtc::{call, page, pictures_advance};
+use crate::webrtc::{call, page, pictures_advance, publish_encoded};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn media_comes_straight_from_the_site() {
@@ -65,4 +65,32 @@ async fn what_no_site_has_is_not_found() {
     let answer = api::request("POST", &upstream.address, "/whep/cams/none?via=site").await.unwrap();
     assert_eq!(answer.status, 404, "{}", answer.text());
     assert!(answer.text().contains("no site that is connected"), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_goes_on_when_the_encoder_comes_back_with_another_codec() {
+    let (Some(chromium), Some(ffmpeg)) = (find(Peer::Chromium), find(Peer::NewFfmpeg)) else { return };
+    let upstream = Upstream::start().await;
+    let url = upstream.url("http", "/live/studio/a.flv");
+    let first = publish_encoded(&ffmpeg, &url, "-c:v libx264 -preset ultrafast -tune zerolatency -c:a aac");
+    api::until_stream(&upstream.address, "studio/a", "live").await;
+    let mut browser = Browser::open(&chromium, &upstream.url("http", "/")).await;
+    browser.until("!!document.querySelector('#streams button')").await;
+    browser.value("document.querySelector('#streams button').click()").await;
+    browser.until("document.getElementById('facts').textContent.endsWith('· WebRTC')").await;
+    let codec = async |browser: &mut Browser, wanted: &str| {
+        let receiver = "stage.cells[0].player.player.pc.getReceivers().find(({track}) => track.kind === 'video')";
+        let now = format!(
+            "import('/page/app.js').then(({{stage}}) => {receiver}.getStats()).then((all) =>
+            [...all.values()].find(({{type}}) => type === 'codec')?.mimeType === 'video/{wanted}')"
+        );
+        browser.until(&now).await;
+    };
+    codec(&mut browser, "H264").await;
+    first.kill().await;
+    let _second = publish_encoded(&ffmpeg, &url, "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus");
+    codec(&mut browser, "VP9").await;
+    let decoded = "document.getElementById('video').getVideoPlaybackQuality().totalVideoFrames";
+    let before = browser.value(decoded).await.as_u64().unwrap();
+    browser.until(&format!("{decoded} > {before} + 15 || {decoded} < {before}")).await;
 }

@@ -106,6 +106,40 @@ async fn a_session_is_a_resource() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_are_asked_for_and_open_the_door_to_other_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("upstream.toml");
+    let ice = "[[webrtc.ice_servers]]\nurl = 'turn:turn.example:3478'\nusername = 'me'\ncredential = 'a\"b'\n";
+    std::fs::write(&path, format!("[access]\npublish_token = 'let-me'\nplay_token = 'see'\n{ice}")).unwrap();
+    let more = ["--config", path.to_str().unwrap()];
+    let upstream = Upstream::start_at("127.0.0.1:0", tempfile::tempdir().unwrap(), &more).await;
+    let foreign = ("Origin", "https://studio.example");
+    // The browser asks first, without credentials (Fetch).
+    let asks = [foreign, ("Access-Control-Request-Method", "POST")];
+    let preflight = api::send("OPTIONS", &upstream.address, "/whip/a/b", &asks, b"").await.unwrap();
+    assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (204, Some("*")));
+    assert!(preflight.header("access-control-allow-methods").unwrap().contains("POST"));
+    assert!(preflight.header("access-control-allow-headers").unwrap().contains("authorization"));
+    let link = "<turn:turn.example:3478>; rel=\"ice-server\"; username=\"me\"; credential=\"a\\\"b\"; \
+        credential-type=\"password\"";
+    // No page reads a preflight's answer, so it has no passwords; who asks with a token gets them.
+    assert_eq!(preflight.header("link"), None);
+    let ask = async |headers: &[(&str, &str)]| {
+        api::send("OPTIONS", &upstream.address, "/whep/a/b", headers, b"").await.unwrap()
+    };
+    assert_eq!(ask(&[]).await.status, 401);
+    assert_eq!(ask(&[("Authorization", "Bearer see")]).await.header("link"), Some(link));
+
+    assert_eq!(post(&upstream, "/whip/a/b", &[SDP, foreign], OFFER).await.status, 401);
+    let wrong = [SDP, ("Authorization", "Bearer see")];
+    assert_eq!(post(&upstream, "/whip/a/b", &wrong, OFFER).await.status, 401);
+    let right = [SDP, foreign, ("Authorization", "Bearer let-me")];
+    let created = post(&upstream, "/whip/a/b", &right, OFFER).await;
+    assert_eq!((created.status, created.header("link")), (201, Some(link)), "{}", created.text());
+    assert_eq!(post(&upstream, "/whep/a/b", &[SDP], OFFER).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_is_told() {
     let upstream = Upstream::start().await;
     let _site = Site::with_stream(&upstream).await;
