@@ -19,6 +19,8 @@ pub enum Peer {
     GStreamer,
     /// The same Python with GStreamer's RTSP server and encoders.
     GstRtspServer,
+    /// coturn, a TURN server.
+    Coturn,
     /// Flashphoner's Web SDK: the folder that has its versions as packages.
     WebSdk,
 }
@@ -32,6 +34,7 @@ impl Peer {
             Self::Curl => "curl",
             Self::GStreamer => "gstreamer with webrtcbin and Python bindings",
             Self::GstRtspServer => "GStreamer's RTSP server with Python bindings (gir1.2-gst-rtsp-server-1.0)",
+            Self::Coturn => "coturn",
             Self::WebSdk => "Web SDK (npm)",
         }
     }
@@ -65,6 +68,7 @@ impl Peer {
                 let output = Command::new(&python).args(["-c", script]).output().ok()?;
                 output.status.success().then_some(python)
             }
+            Self::Coturn => on_path("turnserver"),
             Self::WebSdk => crate::websdk::locate(),
         }
     }

@@ -60,7 +60,7 @@ impl Engine {
         let path = request.uri().path().strip_prefix(face.prefix()).unwrap_or_default();
         let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
         let response = match *request.method() {
-            Method::OPTIONS => self.options(face),
+            Method::OPTIONS => self.options(face, request.headers()),
             Method::POST => self.begin(face, &path, request).await,
             Method::PATCH => self.patch(&path, request).await,
             Method::DELETE => self.end(&path),
@@ -77,7 +77,7 @@ impl Engine {
         let path = request.uri().path().strip_prefix("/webrtc/play/").unwrap_or_default();
         let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
         let response = match *request.method() {
-            Method::OPTIONS => self.options(Face::Whep),
+            Method::OPTIONS => self.options(Face::Whep, request.headers()),
             Method::POST => {
                 let peer = request.extensions().get::<ConnectInfo>().map(|info| info.peer);
                 let begun = async {
@@ -95,7 +95,7 @@ impl Engine {
         with_cors(response)
     }
 
-    fn options(&self, face: Face) -> Response {
+    fn options(&self, face: Face, asked: &HeaderMap) -> Response {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
@@ -107,7 +107,10 @@ impl Engine {
         if face == Face::Whep || self.config().foreign_publishers {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
         }
-        self.add_ice_servers(headers);
+        // No page reads a preflight's answer, and everybody may ask: no passwords in it (RFC 9725 section 4.6).
+        if !asked.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+            self.add_ice_servers(headers);
+        }
         response
     }
 

@@ -23,6 +23,7 @@ mod sources;
 mod stage;
 mod tls;
 mod tokens;
+mod turn;
 mod wcs;
 mod wcs_bad_input;
 mod wcs_relays;

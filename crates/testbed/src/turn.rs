@@ -1,0 +1,46 @@
+//! A TURN server (coturn) on a loopback address of its own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::process::Command;
+
+use crate::program::Program;
+
+/// The user's name and password that the server knows.
+pub const USER: (&str, &str) = ("someone", "a \"secret\", truly");
+
+/// A running server.
+#[derive(Debug)]
+pub struct TurnServer {
+    /// Where it listens, by UDP and TCP.
+    pub address: SocketAddr,
+    /// What it says; it ends with this.
+    pub program: Program,
+}
+
+impl TurnServer {
+    /// Starts coturn and waits until it listens.
+    pub async fn start(coturn: &Path) -> Self {
+        // It cannot be asked for any free port, so that each server has its own address of the loopback network.
+        static STARTED: AtomicU8 = AtomicU8::new(1);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let own = Ipv4Addr::new(127, STARTED.fetch_add(1, Ordering::Relaxed), high, low.max(1));
+        Self::start_at(Command::new(coturn), IpAddr::V4(own)).await
+    }
+
+    /// As [`start`](Self::start), by a command that may run coturn elsewhere, at an address there.
+    pub async fn start_at(mut command: Command, own: IpAddr) -> Self {
+        let (name, password) = USER;
+        let (address, ip) = (SocketAddr::new(own, 3478), own.to_string());
+        command.args(["-n", "--listening-ip", &ip, "--relay-ip", &ip, "--allow-loopback-peers"]);
+        command.args(["--lt-cred-mech", "--realm", "test", "--user", &format!("{name}:{password}")]);
+        command.args(["--no-tls", "--no-dtls", "--no-cli", "--verbose", "--log-file", "stdout", "--pidfile", ""]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut program = Program::spawn("coturn", &mut command);
+        program.says(&format!("UDP listener opened on: {address}")).await;
+        Self { address, program }
+    }
+}
