@@ -220,6 +220,8 @@ impl Session {
         let Some(stream) = self.streams.remove(id) else { return };
         let (status, info) = match stream.phase {
             Phase::Ending { status, info, .. } => (status, info),
+            // The SDK closes its connection in the same moment as it sends `unPublishStream`: either may come first.
+            _ if stream.role == Role::Publish && end.info == info::STOPPED_BY_USER => (Status::Unpublished, None),
             _ if end.in_order => (stream.role.down(), Some(end.info)),
             _ => (Status::Failed, Some(end.info)),
         };

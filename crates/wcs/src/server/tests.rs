@@ -192,6 +192,18 @@ fn the_end_of_a_stream_is_told_once_and_asked_for_often() {
 }
 
 #[test]
+fn a_goodbye_of_the_media_may_come_before_the_message() {
+    let now = Instant::now();
+    let mut session = established(Config::default(), now);
+    ask(&mut session, now, "publishStream", "p", "door");
+    session.handle_answer(now, "p", "answer".into());
+    session.handle_connected("p");
+    session.handle_end("p", &End { in_order: true, info: info::STOPPED_BY_USER });
+    ask(&mut session, now, "unPublishStream", "p", "door");
+    assert_eq!(told(&mut session), [pair("PUBLISHING", ""), pair("UNPUBLISHED", ""), pair("UNPUBLISHED", "")]);
+}
+
+#[test]
 fn a_client_that_sends_too_much_is_left() {
     let now = Instant::now();
     let mut session = established(Config { burst: 10, rate: 1, ..Config::default() }, now);
