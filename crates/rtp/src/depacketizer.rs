@@ -2,9 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use sluicegate_media::{Codec, av1 as av1_record, avc, hevc};
+use smallvec::SmallVec;
 
 use crate::nal::{self, Sets};
-use crate::{Error, Packet, av1, h264, h265, vp8, vp9};
+use crate::{Error, Packet, aac, av1, h264, h265, vp8, vp9};
 
 /// `OpusHead` of what WebRTC sends: stereo, 48 kHz, no pre-skip, since a live stream has no beginning (RFC 7845 §5.1).
 const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x00\x00\x80\xbb\x00\x00\x00\x00\x00";
@@ -91,11 +92,14 @@ pub(crate) struct Depacketizer {
     skipping: Option<u32>,
     sets: Sets,
     configured: Option<Bytes>,
+    /// AAC, of which a packet holds any number of frames.
+    aac: aac::Builder,
 }
 
 impl Depacketizer {
     pub(crate) fn new(codec: Codec, limit: usize) -> Self {
-        Self { codec, limit, building: None, skipping: None, sets: Sets::default(), configured: None }
+        let (sets, aac) = (Sets::default(), aac::Builder::default());
+        Self { codec, limit, building: None, skipping: None, sets, configured: None, aac }
     }
 
     fn is_sound(&self) -> bool {
@@ -105,6 +109,7 @@ impl Depacketizer {
     /// Packets are missing: the picture at hand is lost, and so is the one that the next packet belongs to.
     pub(crate) fn gap(&mut self) {
         self.building = None;
+        self.aac.gap();
     }
 
     /// Skips what is left of the picture with this timestamp.
@@ -114,7 +119,14 @@ impl Depacketizer {
     }
 
     /// Takes the next packet; returns the frames that it completes: the one before, whose marker was missing, and its own.
-    pub(crate) fn handle_packet(&mut self, packet: &Packet) -> [Option<Result<Unit, Error>>; 2] {
+    pub(crate) fn handle_packet(&mut self, packet: &Packet) -> SmallVec<[Result<Unit, Error>; 2]> {
+        if self.codec == Codec::Aac && !packet.payload.is_empty() {
+            return self.aac.depacketize(packet);
+        }
+        self.handle_part(packet).into_iter().flatten().collect()
+    }
+
+    fn handle_part(&mut self, packet: &Packet) -> [Option<Result<Unit, Error>>; 2] {
         let before = match &self.building {
             Some((timestamp, _)) if *timestamp != packet.timestamp => self.finish(),
             _ => None,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use sluicegate_media::{Codec, Frame, Kind, Timestamp, TrackId};
+use sluicegate_media::{ClockRate, Codec, Frame, Kind, Timestamp, TrackId};
 
 use crate::clock::Clock;
 use crate::depacketizer::{Depacketizer, Unit};
@@ -75,7 +75,12 @@ impl Inbound {
 
     /// Adds a track, or begins it anew with another codec.
     pub fn add_track(&mut self, id: TrackId, codec: Codec) {
-        self.clock.add(id, clock_rate(codec));
+        self.add_track_at(id, codec, clock_rate(codec));
+    }
+
+    /// The same for a codec whose clock depends on the track, such as AAC's.
+    pub fn add_track_at(&mut self, id: TrackId, codec: Codec, rate: ClockRate) {
+        self.clock.add(id, rate);
         let track = Track {
             codec,
             reorder: Reorder::new(self.limits.patience, self.limits.max_waiting),
@@ -124,7 +129,7 @@ impl Inbound {
             match step {
                 Step::Gap => track.lost(now, id, pause, &mut self.outputs),
                 Step::Packet(packet) => {
-                    for done in track.depacketizer.handle_packet(&packet).into_iter().flatten() {
+                    for done in track.depacketizer.handle_packet(&packet) {
                         match done {
                             Ok(unit) => track.take(now, id, unit, pause, &mut self.clock, &mut self.outputs),
                             Err(error) => {

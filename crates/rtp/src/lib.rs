@@ -6,10 +6,11 @@
 //! or sequence numbers on the way out: these belong to a session.
 //!
 //! Sources: H.264 RFC 6184, H.265 RFC 7798, VP8 RFC 7741, VP9 RFC 9628, AV1 "RTP Payload Format For AV1" v1.0,
-//! Opus RFC 7587, G.711 RFC 3551.
+//! Opus RFC 7587, G.711 RFC 3551, AAC RFC 3640.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
+mod aac;
 mod av1;
 mod clock;
 mod depacketizer;
@@ -25,15 +26,15 @@ mod vp9;
 
 pub use error::Error;
 pub use inbound::{Inbound, Limits, Output};
-pub use pack::{Packed, clock_rate, encoding_name, pack, supports, timestamp, unpack};
+pub use pack::{Packed, clock_rate, encoding_name, pack, supports, timestamp, track_clock_rate, unpack};
 pub use reorder::Packet;
 
 /// One fuzzed run over the whole input path. The first byte chooses the codec; then follow packets: a length, two bytes
 /// of sequence number, a byte of timestamp and marker, and the payload.
 pub fn fuzz_inbound(data: &[u8]) {
-    const CODECS: [sluicegate_media::Codec; 7] = {
-        use sluicegate_media::Codec::{Av1, G711A, H264, H265, Opus, Vp8, Vp9};
-        [H264, H265, Vp8, Vp9, Av1, Opus, G711A]
+    const CODECS: [sluicegate_media::Codec; 8] = {
+        use sluicegate_media::Codec::{Aac, Av1, G711A, H264, H265, Opus, Vp8, Vp9};
+        [H264, H265, Vp8, Vp9, Av1, Opus, G711A, Aac]
     };
     let Some((&first, mut rest)) = data.split_first() else { return };
     let Some(&codec) = CODECS.iter().cycle().nth(usize::from(first)) else { return };

@@ -5,7 +5,7 @@ use sluicegate_media::{ClockRate, Codec, Content, Frame, Kind, Timestamp, Track,
 use smallvec::SmallVec;
 
 use crate::nal::{Units, split};
-use crate::{av1, h264, h265, vp8, vp9};
+use crate::{aac, av1, h264, h265, vp8, vp9};
 
 /// Bytes before each payload: kind, marker, length and timestamp.
 const HEAD: usize = 8;
@@ -23,7 +23,7 @@ pub struct Packed {
     pub payload: Bytes,
 }
 
-/// The encoding's name in session descriptions, for codecs that go by RTP here.
+/// The encoding's name in session descriptions, for codecs that WebRTC can negotiate. AAC, which it cannot, is packed too.
 #[must_use]
 pub fn encoding_name(codec: Codec) -> Option<&'static str> {
     Some(match codec {
@@ -39,7 +39,7 @@ pub fn encoding_name(codec: Codec) -> Option<&'static str> {
     })
 }
 
-/// Whether frames of this codec can be packed.
+/// Whether frames of this codec can go by WebRTC.
 #[must_use]
 pub fn supports(codec: Codec) -> bool {
     encoding_name(codec).is_some()
@@ -54,6 +54,13 @@ pub fn clock_rate(codec: Codec) -> ClockRate {
         _ => 90_000,
     };
     ClockRate::new(hz).unwrap_or(ClockRate::VIDEO)
+}
+
+/// The RTP clock of a track: that of its codec, and for AAC the rate of its samples (RFC 3640 section 4.1).
+#[must_use]
+pub fn track_clock_rate(track: &Track) -> ClockRate {
+    let aac = ClockRate::new(track.audio.sample_rate).filter(|_| track.codec == Codec::Aac);
+    aac.unwrap_or_else(|| clock_rate(track.codec))
 }
 
 /// Takes packets as they are made.
@@ -73,7 +80,7 @@ impl Emit for Packer<'_> {
         let length = parts.iter().fold(0_usize, |length, part| length.saturating_add(part.len()));
         let Ok(length) = u16::try_from(length) else { return };
         self.out.put_u8(u8::from(self.video));
-        self.out.put_u8(u8::from(last && self.video));
+        self.out.put_u8(u8::from(last));
         self.out.put_u16(length);
         self.out.put_u32(self.timestamp);
         parts.iter().for_each(|part| self.out.put_slice(part));
@@ -89,7 +96,7 @@ pub fn pack(frame: &Frame, track: &Track, limit: usize, out: &mut BytesMut) {
     let packets = frame.payload.len().checked_div(limit).unwrap_or_default().saturating_add(4);
     out.reserve(frame.payload.len().saturating_add(packets.saturating_mul(HEAD)));
     let video = frame.kind() == Kind::Video;
-    let mut emit = Packer { out, video, timestamp: timestamp(frame.codec, frame.pts()) };
+    let mut emit = Packer { out, video, timestamp: ticks(track_clock_rate(track), frame.pts()) };
     let payload = &frame.payload;
     match frame.codec {
         Codec::H264 => {
@@ -114,6 +121,7 @@ pub fn pack(frame: &Frame, track: &Track, limit: usize, out: &mut BytesMut) {
         Codec::Vp8 => vp8::packetize(payload, limit, &mut emit),
         Codec::Vp9 => vp9::packetize(payload, frame.key, limit, &mut emit),
         Codec::Opus | Codec::G711A | Codec::G711U if payload.len() <= limit => emit.packet(&[payload], false),
+        Codec::Aac => aac::packetize(payload, limit, &mut emit),
         _ => {}
     }
 }
@@ -121,7 +129,11 @@ pub fn pack(frame: &Frame, track: &Track, limit: usize, out: &mut BytesMut) {
 /// The RTP timestamp of a place on the stream's timeline, modulo 2^32 (RFC 3550 section 5.1).
 #[must_use]
 pub fn timestamp(codec: Codec, at: Timestamp) -> u32 {
-    let [_, _, _, _, a, b, c, d] = at.ticks(clock_rate(codec)).to_be_bytes();
+    ticks(clock_rate(codec), at)
+}
+
+fn ticks(rate: ClockRate, at: Timestamp) -> u32 {
+    let [_, _, _, _, a, b, c, d] = at.ticks(rate).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 

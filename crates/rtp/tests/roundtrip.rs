@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
-use sluicegate_media::{Codec, Content, Frame, Timestamp, Track, TrackId, avc, hevc};
-use sluicegate_rtp::{Inbound, Limits, Output, Packet, fuzz_inbound, pack, unpack};
+use sluicegate_media::{Codec, Content, Frame, Kind, Timestamp, Track, TrackId, avc, hevc};
+use sluicegate_rtp::{Inbound, Limits, Output, Packet, fuzz_inbound, pack, track_clock_rate, unpack};
 
 const LIMIT: usize = 1_200;
 const ID: TrackId = TrackId::VIDEO;
@@ -34,6 +34,8 @@ fn track(codec: Codec) -> Track {
         Codec::H264 => avc::record(SPS, &[PPS]).unwrap(),
         Codec::H265 => hevc::record(VPS_H265, SPS_H265, &[PPS_H265]).unwrap(),
         Codec::Av1 => AV1C.to_vec(),
+        // 48 kHz, two channels.
+        Codec::Aac => vec![0x11, 0x90],
         _ => Vec::new(),
     };
     Track::new(ID, codec, configuration.into()).unwrap()
@@ -61,7 +63,7 @@ fn payload(codec: Codec, key: bool, length: usize) -> Bytes {
 }
 
 fn frame(codec: Codec, number: usize, length: usize) -> Frame {
-    let key = number.is_multiple_of(10) || codec == Codec::Opus;
+    let key = number.is_multiple_of(10) || codec.kind() == Kind::Audio;
     let at = Timestamp::from_millis(i64::try_from(number).unwrap() * 20);
     Frame::media(ID, codec, at, payload(codec, key, length)).with_key(key)
 }
@@ -100,11 +102,11 @@ fn media(outputs: &[Output]) -> Vec<&Frame> {
 
 fn inbound(codec: Codec) -> Inbound {
     let mut inbound = Inbound::new(Limits::default());
-    inbound.add_track(ID, codec);
+    inbound.add_track_at(ID, codec, track_clock_rate(&track(codec)));
     inbound
 }
 
-const CODECS: [Codec; 6] = [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp8, Codec::Vp9, Codec::Opus];
+const CODECS: [Codec; 7] = [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp8, Codec::Vp9, Codec::Opus, Codec::Aac];
 
 fn any_codec() -> impl Strategy<Value = Codec> {
     prop::sample::select(CODECS.to_vec())
