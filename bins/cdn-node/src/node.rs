@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sluicegate_launch::{Failure, Size};
+use sluicegate_launch::{Failure, Secret, Size};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_p2p::media::Library;
 use sluicegate_p2p::node::{self, Node, wire};
+use sluicegate_p2p::page;
 use url::Url;
 
 /// How long a STUN server's name may take to be resolved.
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     /// The signalling server as browsers reach it, for the page; without it `signal`. Whoever opens the page reads it, a
     /// token in it included.
     page_signal: Option<String>,
+    /// STUN and TURN servers for the page; whoever opens it can read them.
+    page_ice_servers: Vec<IceServer>,
     /// The host's public address, `IP` or `IP:PORT`; the port is then the one for all peers. Environment: `PUBLICIP`.
     public: Option<String>,
     /// Where to listen for peers (UDP), at most one address of each family, instead of all with a port of the host's
@@ -45,6 +48,16 @@ pub(crate) struct Settings {
     pub(crate) ask_peers: bool,
 }
 
+/// A STUN or TURN server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IceServer {
+    /// `stun:HOST:PORT`, `turn:HOST:PORT?transport=udp`.
+    urls: Vec<String>,
+    username: Option<String>,
+    credential: Option<Secret>,
+}
+
 /// `IP` or `IP:PORT`, with or without brackets around an IPv6 address.
 fn public(text: &str) -> Option<(IpAddr, u16)> {
     let ip = text.trim_matches(['[', ']']).parse().map(|ip| (ip, 0));
@@ -61,9 +74,17 @@ impl Settings {
         }
     }
 
-    /// What the page connects to; empty is the server that it comes from.
-    pub(crate) fn page_signal(&self) -> String {
-        self.page_signal.clone().or_else(|| self.signal.clone()).unwrap_or_default()
+    /// What the page connects to. Without a signalling server it takes the one that it comes from.
+    pub(crate) fn page(&self) -> page::Config {
+        let ice_server = |server: &IceServer| page::IceServer {
+            urls: server.urls.clone(),
+            username: server.username.clone(),
+            credential: server.credential.as_ref().map(|credential| credential.reveal().to_owned()),
+        };
+        page::Config {
+            signal: self.page_signal.clone().or_else(|| self.signal.clone()).unwrap_or_default(),
+            ice_servers: self.page_ice_servers.iter().map(ice_server).collect(),
+        }
     }
 
     pub(crate) fn validate(&self, faults: &mut Vec<String>) {
@@ -83,6 +104,11 @@ impl Settings {
         }
         if let Some(text) = self.public.as_ref().filter(|text| public(text).is_none()) {
             faults.push(format!("public (PUBLICIP) = {text:?} is neither an IP address nor IP:PORT"));
+        }
+        let known = ["stun:", "stuns:", "turn:", "turns:"];
+        let urls = self.page_ice_servers.iter().flat_map(|server| &server.urls);
+        for url in urls.filter(|url| !known.iter().any(|scheme| url.starts_with(scheme))) {
+            faults.push(format!("page_ice_servers: {url:?} begins with none of {}", known.join(" ")));
         }
         if self.peers == Some(0) {
             faults.push("peers must be at least 1".to_owned());

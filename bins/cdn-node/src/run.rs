@@ -94,13 +94,13 @@ pub(crate) async fn serve(mut config: serve::Config, signals: Signals) -> Result
     let mut stage = Stage::bind(config.listen, config.tls.as_ref()).await?;
     let address = stage.listener.local_addr();
     let service = config.service(&stage.shutdown);
-    let page_signal = config.swarm.page_signal();
+    let page = config.swarm.page();
     if service.is_some() && config.swarm.signal.is_none() && config.tls.is_none() {
         // The node is a socket of its own signalling server.
         config.swarm.signal = Some(format!("ws://{}/uid/", own(address)));
     }
     if let Some(library) = &library {
-        stage.router = stage.router.merge(page::router(library.clone(), page_signal));
+        stage.router = stage.router.merge(page::router(library.clone(), page));
     }
     // A node without an origin still finds its peers; it has nothing for them.
     let segments = library.unwrap_or_else(|| Library::new(Arc::new(Given::new()), config.media_limits()));

@@ -4,12 +4,14 @@
 //! hashes from the HTTP face beside it, and every segment from nodes by data channel.
 
 use std::future::ready;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
+use serde::Serialize;
 use serde_json::json;
 use sluicegate_net::problem::Problem;
 
@@ -23,22 +25,44 @@ const PEERS: &str = include_str!("page/peers.js");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self' ws: wss:; \
                       media-src blob:; base-uri 'none'; form-action 'none'";
 
+/// What the page is told. Whoever opens it can read it.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The signalling server as browsers reach it, to which they add their uid. Empty is `/uid/` of the server that the
+    /// page comes from. Default empty.
+    pub signal: String,
+    /// STUN and TURN servers. Default none: a node that is reachable needs none.
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// A STUN or TURN server, as `RTCIceServer` of <https://www.w3.org/TR/webrtc/>.
+#[derive(Debug, Clone, Serialize)]
+pub struct IceServer {
+    /// Its addresses: `stun:HOST:PORT`, `turn:HOST:PORT?transport=udp`.
+    pub urls: Vec<String>,
+    /// Who asks, for TURN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// With what password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
 #[derive(Debug, Clone)]
 struct Page {
     library: Library,
-    signal: String,
+    config: Arc<Config>,
 }
 
-/// The page, its scripts, and what it asks for. `signal` is the signalling server as browsers reach it, to which they add
-/// their uid; empty is `/uid/` of the server that the page comes from.
-pub fn router(library: Library, signal: String) -> Router {
+/// The page, its scripts, and what it asks for.
+pub fn router(library: Library, config: Config) -> Router {
     Router::new()
         .route("/play/player.js", get(|| ready(text("text/javascript", SCRIPT))))
         .route("/play/peers.js", get(|| ready(text("text/javascript", PEERS))))
         .route("/play/{vid}", get(page))
         .route("/play/{vid}/streams.json", get(streams))
         .route("/play/{vid}/{itag}/segments.json", get(segments))
-        .with_state(Page { library, signal })
+        .with_state(Page { library, config: Arc::new(config) })
 }
 
 fn text(kind: &'static str, body: &'static str) -> impl IntoResponse + use<> {
@@ -85,7 +109,8 @@ async fn streams(State(page): State<Page>, Path(vid): Path<String>) -> Response 
     });
     let streams: Vec<_> = streams.collect();
     axum::Json(json!({
-        "title": info.title, "duration": info.duration, "signal": page.signal, "streams": streams,
+        "title": info.title, "duration": info.duration, "streams": streams,
+        "signal": page.config.signal, "ice_servers": page.config.ice_servers,
     }))
     .into_response()
 }

@@ -109,6 +109,9 @@ async fn a_page_plays_ten_seconds_from_two_nodes_of_which_one_is_killed() {
     assert_eq!((&state["verified"], &state["wrong"], &state["unverified"]), (&SEGMENTS.into(), &0.into(), &0.into()));
     let (first, second) = (bytes_of(&mut browser, FIRST).await, bytes_of(&mut browser, SECOND).await);
     assert!(first > 1_000_000 && second > 300_000, "{first} {second}");
+    // The node has let go of the one that vanished.
+    let is_gone = |peers: Value| peers["Peers"].as_object().is_some_and(|peers| !peers.contains_key(SECOND));
+    until("the end of the killed one", || async { is_gone(api::get(&address, "/peers").await).then_some(()) }).await;
     // The page shows them, and pictures were decoded.
     let shown = browser.value("document.getElementById('peers').innerText").await;
     assert!(shown.as_str().unwrap().contains(FIRST) && shown.as_str().unwrap().contains(SECOND), "{shown}");

@@ -34,7 +34,7 @@ class Peer {
         this.bytes = 0;
         this.segments = 0;
         this.ours = false;
-        this.connection = new RTCPeerConnection();
+        this.connection = new RTCPeerConnection({iceServers: swarm.iceServers});
         this.early = [];
         this.connection.onicecandidate = ({candidate}) => {
             if (candidate?.candidate) {
@@ -285,8 +285,8 @@ class Wanted {
 
 /** All peers that a signalling server knows. */
 export class Swarm {
-    constructor(server) {
-        this.server = server;
+    constructor(server, iceServers) {
+        Object.assign(this, {server, iceServers});
         this.uid = ownUid();
         this.peers = new Map();
         this.wanted = new Map();

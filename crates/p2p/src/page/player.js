@@ -164,7 +164,7 @@ async function play() {
         throw new Error('this browser plays none of the streams');
     }
     const here = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/uid/`;
-    const swarm = new Swarm(plan.signal || here);
+    const swarm = new Swarm(plan.signal || here, plan.ice_servers);
     // For whoever looks from outside.
     globalThis.player = {swarm, state, video};
     setInterval(() => show(swarm), LOOK);

@@ -64,7 +64,9 @@ async fn a_page_plays_from_two_nodes_and_verifies() {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None, listener::Config::default()).await.unwrap();
     let address = listener.local_addr();
     let signal = format!("ws://{}/uid/", stage.address);
-    let router = Face::new(Some(library.clone())).router().merge(page::router(library, signal));
+    let router = Face::new(Some(library.clone()))
+        .router()
+        .merge(page::router(library, page::Config { signal, ..page::Config::default() }));
     tokio::spawn(listener.serve(router, stage.shutdown.clone()));
     connected(&first, 1).await;
     let mut browser = Browser::open(&chromium, &format!("http://{address}/play/{VID}")).await;
