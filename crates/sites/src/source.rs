@@ -67,9 +67,12 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// A URL without its password, for logs.
+/// A URL without its password and its query, where tokens stand, for logs.
 fn masked(url: &Url) -> String {
     let mut shown = url.clone();
+    if url.query().is_some() {
+        shown.set_query(Some("***"));
+    }
     if url.password().is_some() && shown.set_password(Some("***")).is_err() {
         return format!("{}:…", url.scheme());
     }
@@ -191,6 +194,7 @@ mod tests {
         assert_eq!(source("exec:ffmpeg -i x -f flv -").unwrap(), Source::Exec("ffmpeg -i x -f flv -".into()));
         assert_eq!(source("listen").unwrap(), Source::Listen);
         assert_eq!(source("rtsp://admin:hidden@host/a").unwrap().to_string(), "rtsp://admin:***@host/a");
+        assert_eq!(source("rtmp://host/a/b?token=hidden").unwrap().to_string(), "rtmp://host/a/b?***");
         for url in ["wss://host/live/a.flv", "rtmp://host/live/a", "rtsp+udp://host/a"] {
             assert!(matches!(source(url).unwrap(), Source::Pull(_)), "{url}");
         }

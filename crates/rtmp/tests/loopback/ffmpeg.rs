@@ -76,6 +76,8 @@ async fn publishes_and_plays_enhanced_codecs() {
     for (options, codecs) in [
         (format!("{hevc} -c:a aac"), ["h265", "aac"]),
         (format!("{hevc} -c:a libopus"), ["h265", "opus"]),
+        // It asks first which codecs we know.
+        (format!("{hevc} -c:a aac -rtmp_enhanced_codecs hvc1,av01"), ["h265", "aac"]),
         (format!("{av1} -c:a libopus"), ["av1", "opus"]),
     ] {
         let stage = Stage::start().await;

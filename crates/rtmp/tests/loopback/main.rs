@@ -4,6 +4,7 @@
 mod again;
 mod encoder;
 mod ffmpeg;
+mod gstreamer;
 mod refusals;
 mod relays;
 mod slow;
