@@ -1,5 +1,6 @@
 //! Our binaries, as programs.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::{LOOK, PATIENCE, soon};
+
+/// Lines of a program's output that are shown when a test fails.
+const LAST_WORDS: usize = 60;
 
 /// A running program; it is killed when this is dropped.
 #[derive(Debug)]
@@ -112,6 +116,17 @@ impl Program {
     /// Ends it without a word, as a crash does.
     pub async fn kill(mut self) {
         soon(&self.name, self.child.kill()).await.unwrap();
+    }
+}
+
+impl Drop for Program {
+    /// Whatever fails while a program runs may be explained by its last words.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = self.said.lock().map(|said| said.clone()).unwrap_or_default();
+            let last = said.get(said.len().saturating_sub(LAST_WORDS)..).unwrap_or_default().join("\n");
+            let _ = writeln!(std::io::stderr(), "--- {} said last:\n{last}", self.name);
+        }
     }
 }
 
