@@ -1,0 +1,274 @@
+//! Connections of peers that cannot use UDP (ICE over TCP, RFC 6544): passive, each frame a datagram to the endpoint.
+//!
+//! A connection lives while a session speaks through it, which a session on this path does once a second. One on which
+//! nothing is said for [`SILENCE`] is closed: its first frames named no session, or the session goes by UDP or has ended.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::endpoint::{Datagram, Outgoing};
+use crate::frames::{decode, encode};
+use crate::wire::{Class, Kind, classify};
+use crate::{Error, metrics};
+
+/// How long nothing may be said to a peer until its connection is closed.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long a peer may leave what we send unread.
+const STALL: Duration = Duration::from_secs(5);
+/// Connections of one address to which nothing was said yet. Behind one NAT there may be many viewers, of whom few connect
+/// at the same moment.
+const MAX_SILENT: usize = 64;
+/// Bytes that wait for one connection, each frame with its cost; what goes beyond is lost as a datagram would be. It is
+/// 0.8 s of 2.5 Mbit/s: what is older is asked for again already.
+const MAX_QUEUE: usize = 256 * 1024;
+/// What a waiting frame costs beside its bytes.
+const FRAME_COST: usize = 64;
+/// Bytes that the host holds for a connection; with more, pictures would grow old in it.
+const SEND_BUFFER: usize = 128 * 1024;
+/// Bytes read or written at once.
+const PIECE: usize = 16 * 1024;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// Pause after the host could not accept, as when it is out of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener's number and a peer.
+type Key = (usize, SocketAddr);
+
+/// The way to one peer.
+#[derive(Debug)]
+struct Outlet {
+    frames: mpsc::UnboundedSender<BytesMut>,
+    queued: Arc<AtomicUsize>,
+    answered: bool,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    outlets: HashMap<Key, Outlet>,
+    /// Connections by address to which nothing was said yet.
+    silent: HashMap<IpAddr, usize>,
+}
+
+impl Table {
+    fn speaks_to(&mut self, key: Key) -> Option<&Outlet> {
+        let outlet = self.outlets.get_mut(&key)?;
+        if !std::mem::replace(&mut outlet.answered, true) {
+            forget_silent(&mut self.silent, key.1.ip());
+        }
+        Some(outlet)
+    }
+
+    fn remove(&mut self, key: Key) {
+        if self.outlets.remove(&key).is_some_and(|outlet| !outlet.answered) {
+            forget_silent(&mut self.silent, key.1.ip());
+        }
+    }
+}
+
+fn forget_silent(silent: &mut HashMap<IpAddr, usize>, ip: IpAddr) {
+    if let Some(count) = silent.get_mut(&ip) {
+        *count -= 1;
+        if *count == 0 {
+            silent.remove(&ip);
+        }
+    }
+}
+
+/// What the listeners' tasks and the driver share.
+#[derive(Debug, Clone)]
+struct Shared {
+    table: Arc<Mutex<Table>>,
+    limit: usize,
+    to: mpsc::Sender<Vec<Datagram>>,
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Nothing in there can be half done.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a connection, unless there are too many.
+    fn enter(&self, key: Key) -> Option<(mpsc::UnboundedReceiver<BytesMut>, Entered)> {
+        let mut table = self.table();
+        let silent = table.silent.get(&key.1.ip()).copied().unwrap_or_default();
+        if table.outlets.len() >= self.limit || silent >= MAX_SILENT {
+            return None;
+        }
+        table.silent.insert(key.1.ip(), silent + 1);
+        let (frames, waiting) = mpsc::unbounded_channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        table.outlets.insert(key, Outlet { frames, queued: Arc::clone(&queued), answered: false });
+        drop(table);
+        metrics::stream_began();
+        Some((waiting, Entered { key, shared: self.clone(), queued }))
+    }
+}
+
+/// A connection in the table; it leaves it when dropped.
+struct Entered {
+    key: Key,
+    shared: Shared,
+    queued: Arc<AtomicUsize>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.shared.table().remove(self.key);
+        metrics::stream_ended();
+    }
+}
+
+/// All listeners and their connections. When it is dropped, what waits still leaves.
+#[derive(Debug)]
+pub(super) struct Streams {
+    numbers: Vec<usize>,
+    shared: Shared,
+    accepting: Vec<AbortHandle>,
+}
+
+impl Streams {
+    /// Accepts on listeners by the endpoint's numbers, at most `limit` connections at once; what arrives goes to `to`.
+    pub(super) fn start(listeners: Vec<(usize, TcpListener)>, limit: usize, to: mpsc::Sender<Vec<Datagram>>) -> Self {
+        let shared = Shared { table: Arc::default(), limit, to };
+        let numbers = listeners.iter().map(|(number, _)| *number).collect();
+        let accept = |(number, listener)| tokio::spawn(accept(number, listener, shared.clone())).abort_handle();
+        let accepting = listeners.into_iter().map(accept).collect();
+        Self { numbers, shared, accepting }
+    }
+
+    /// Queues a frame where its socket is one of these; `Some(false)` says that it is lost.
+    pub(super) fn send(&self, outgoing: &Outgoing) -> Option<bool> {
+        if !self.numbers.contains(&outgoing.socket) {
+            return None;
+        }
+        let mut table = self.shared.table();
+        let Some(outlet) = table.speaks_to((outgoing.socket, outgoing.to)) else { return Some(false) };
+        let cost = outgoing.data.len() + FRAME_COST;
+        if outlet.queued.fetch_add(cost, Ordering::AcqRel) + cost > MAX_QUEUE {
+            outlet.queued.fetch_sub(cost, Ordering::AcqRel);
+            return Some(false);
+        }
+        Some(outlet.frames.send(outgoing.data.clone()).is_ok())
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.accepting.iter().for_each(AbortHandle::abort);
+        self.shared.table().outlets.clear();
+    }
+}
+
+/// Opens a listener.
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let open = || {
+        let raw = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+        if address.is_ipv6() {
+            raw.set_only_v6(true)?;
+        }
+        raw.set_reuse_address(true)?;
+        raw.set_send_buffer_size(SEND_BUFFER)?;
+        raw.set_nonblocking(true)?;
+        raw.bind(&address.into())?;
+        raw.listen(BACKLOG)?;
+        TcpListener::from_std(raw.into())
+    };
+    open().map_err(|source| Error::Listen { address, source })
+}
+
+async fn accept(number: usize, listener: TcpListener, shared: Shared) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Beyond the limit the connection is closed at once: the peer has other candidates, or tries again.
+                if let Some((waiting, entered)) = shared.enter((number, peer)) {
+                    tokio::spawn(serve(stream, waiting, entered));
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "accepting failed");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, waiting: mpsc::UnboundedReceiver<BytesMut>, entered: Entered) {
+    // A connection that has ended by now is noticed below.
+    let _ = stream.set_nodelay(true);
+    let to = stream.local_addr().ok().map(|address| address.ip());
+    let (read_half, write_half) = stream.into_split();
+    tokio::select! {
+        () = read(read_half, to, &entered) => {}
+        () = write(write_half, waiting, &entered.queued) => {}
+    }
+}
+
+/// Hands on what arrives, until it is not what a peer of ours sends. A full driver makes the peer wait.
+async fn read(mut half: OwnedReadHalf, to: Option<IpAddr>, entered: &Entered) {
+    let (socket, from) = entered.key;
+    let mut arrived = BytesMut::new();
+    let mut first = true;
+    loop {
+        arrived.reserve(PIECE);
+        if half.read_buf(&mut arrived).await.unwrap_or(0) == 0 {
+            return;
+        }
+        let mut datagrams = Vec::new();
+        loop {
+            let data = match decode(&mut arrived) {
+                Ok(Some(data)) => data,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(%from, %error, "WebRTC by TCP");
+                    return;
+                }
+            };
+            if std::mem::take(&mut first) && !asks_for_a_session(&data) {
+                return;
+            }
+            datagrams.push(Datagram { socket, to, from, data });
+        }
+        if !datagrams.is_empty() && entered.shared.to.send(datagrams).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether a frame is a connectivity check, with which every connection begins.
+fn asks_for_a_session(frame: &[u8]) -> bool {
+    matches!(classify(frame), Kind::Stun(stun) if stun.class == Class::Request && stun.receiver().is_some())
+}
+
+/// Sends what waits, many frames at once, until nothing is said any more or the peer does not read.
+async fn write(mut half: OwnedWriteHalf, mut waiting: mpsc::UnboundedReceiver<BytesMut>, queued: &AtomicUsize) {
+    let mut piece = Vec::with_capacity(PIECE);
+    while let Ok(Some(frame)) = timeout(SILENCE, waiting.recv()).await {
+        let mut next = Some(frame);
+        let mut cost = 0;
+        while let Some(frame) = next {
+            encode(&frame, &mut piece);
+            cost += frame.len() + FRAME_COST;
+            next = if piece.len() < PIECE { waiting.try_recv().ok() } else { None };
+        }
+        let written = timeout(STALL, half.write_all(&piece)).await;
+        queued.fetch_sub(cost, Ordering::AcqRel);
+        if !matches!(written, Ok(Ok(()))) {
+            return;
+        }
+        piece.clear();
+    }
+}
