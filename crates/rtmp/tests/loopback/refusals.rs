@@ -82,3 +82,37 @@ async fn a_stream_that_the_operator_cuts() {
     encoder.hears("NetStream.Publish.Rejected").await;
     encoder.reads_to_the_end().await;
 }
+
+#[tokio::test]
+async fn one_connection_too_many_waits_for_a_place() {
+    let stage = Stage::with(Config { connections: 1, ..Config::default() }, None, None).await;
+    let first = Script::connect(&stage).await;
+    let mut second = std::pin::pin!(Script::connect(&stage));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut second).await;
+    assert!(early.is_err(), "served beside the only one");
+    drop(first);
+    second.await.plays("none").await;
+}
+
+/// A server that answers the handshake and takes nothing more.
+#[tokio::test]
+async fn a_server_that_breaks_off_is_told_as_it_is() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let from = Stage::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("rtmp://{}/live/x", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut first = vec![0; 1_537];
+        socket.read_exact(&mut first).await.unwrap();
+        socket.write_all(&[&[3][..], &[0; 1_536], &first[1..]].concat()).await.unwrap();
+        // The answer to this, and connect; then a message of 16 MiB is announced.
+        socket.read_exact(&mut first[1..]).await.unwrap();
+        socket.write_all(&[3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0]).await.unwrap();
+        let _ = socket.read_to_end(&mut first).await;
+    });
+    let (subscriber, tls) = (from.hub.subscribe(&name("cams/hall"), Viewer::by("test")), ClientTls::native().unwrap());
+    let push = client::push(&url, &tls, subscriber, &from.outputs, CancellationToken::new(), || {});
+    let error = soon("an error", push).await.unwrap_err();
+    assert_eq!(error.reason(), "a message of 16777215 bytes, more than the limit of 8388608");
+}

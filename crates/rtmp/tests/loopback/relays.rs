@@ -10,7 +10,7 @@ use sluicegate_testbed::{soon, until};
 
 use crate::stage::{Stage, name};
 
-fn relays(stage: &Stage) -> Relays {
+pub(crate) fn relays(stage: &Stage) -> Relays {
     let relays = Relays::new();
     let target = RtmpTarget::new(stage.hub.clone(), ClientTls::native().unwrap(), stage.outputs.clone());
     relays.register(&RtmpTarget::SCHEMES, &(Arc::new(target) as Arc<dyn Target>));
