@@ -35,13 +35,13 @@ pub(crate) struct Arguments {
     /// Peers at once in the second part, and idle ones in the last.
     #[arg(long, default_value_t = 8)]
     peers: usize,
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 100)]
     idle: usize,
 }
 
 impl Default for Arguments {
     fn default() -> Self {
-        Self { segments: 40, peers: 8, idle: 24 }
+        Self { segments: 40, peers: 8, idle: 100 }
     }
 }
 
@@ -87,6 +87,8 @@ impl Peer {
         let signal = Url::parse(&format!("ws://{signal}/uid/")).map_err(|error| Error::Answer(error.to_string()))?;
         let mut config = Config::new(format!("bench-peer-{number:025}"), signal);
         config.rtc.listen = vec![([127, 0, 0, 1], 0).into()];
+        // With the node it has all that it takes, so that the peers leave each other alone.
+        config.peers = 1;
         let failed = |error: &dyn std::error::Error| Error::Answer(error.to_string());
         let tls = ClientTls::insecure().map_err(|error| failed(&error))?;
         let stop = Shutdown::new();
