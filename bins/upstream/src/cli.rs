@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use sluicegate_launch::Failure;
+use url::Url;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,6 +75,9 @@ pub(crate) enum Command {
     /// Makes, lists and revokes tokens of sites, while the server runs or not
     #[command(subcommand)]
     Site(SiteCommand),
+    /// Copies streams to other servers and from them, while the server runs
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// Prints the configuration that does what a YAML file of the m7s plugin erwscascade says
     ImportM7s {
         /// The file of m7s, such as config.yaml
@@ -98,6 +102,65 @@ pub(crate) enum SiteCommand {
         #[arg(long)]
         token: Option<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RelayCommand {
+    /// Lists relays: number, direction, stream, other side, state and why
+    List {
+        #[command(flatten)]
+        server: RelayServer,
+    },
+    /// Begins a relay; how it fares is shown by `list`
+    Add {
+        #[command(flatten)]
+        relay: RelayAdd,
+        #[command(flatten)]
+        server: RelayServer,
+    },
+    /// Ends a relay; one that is over is taken off the list
+    Remove {
+        /// The number that `list` shows
+        id: u64,
+        #[command(flatten)]
+        server: RelayServer,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RelayAdd {
+    /// Which way the stream goes
+    #[arg(value_parser = ["push", "pull"])]
+    pub(crate) direction: String,
+    /// The stream here, such as cams/door-cam-7
+    pub(crate) stream: String,
+    /// The URL of the other side, such as rtmp://host/app/key or https://host/whip/name
+    pub(crate) target: String,
+    /// The protocol where the URL's scheme does not tell: whip, whep or wcs
+    #[arg(long)]
+    pub(crate) protocol: Option<String>,
+    /// The stream's name there, for protocols whose URLs do not have it
+    #[arg(long)]
+    pub(crate) remote: Option<String>,
+    /// How often it is tried again after a failure; -1 is for ever
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+    pub(crate) retry: i64,
+    /// Keep it over a restart of the server
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Pull while somebody watches only
+    #[arg(long)]
+    pub(crate) on_demand: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RelayServer {
+    /// The server [default: the one that the configuration starts on this machine]
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<Url>,
+    /// The token of its API [default: that of the configuration]
+    #[arg(long, env = "SLUICEGATE_API_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
 }
 
 /// Prints to standard output.

@@ -5,6 +5,7 @@ mod config;
 mod direct;
 mod import;
 mod port;
+mod relay_command;
 mod rtmp;
 mod run;
 mod site_command;
@@ -29,6 +30,9 @@ fn work(arguments: &Arguments) -> Result<(), Failure> {
     let config = config::load(&arguments.server)?;
     if let Some(Command::Site(command)) = &arguments.command {
         return site_command::run(command, &config);
+    }
+    if let Some(Command::Relay(command)) = &arguments.command {
+        return relay_command::run(command, &config);
     }
     if arguments.server.check {
         return cli::print(&config.shown()?);

@@ -106,3 +106,34 @@ async fn a_pull_on_demand_costs_nothing_while_nobody_watches() {
         assert_eq!((decoded.pictures, decoded.complaints.as_str()), (30, ""));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_begins_lists_and_removes() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("upstream.toml");
+    std::fs::write(&config, "[access]\napi_token = 'sesame'\n").unwrap();
+    let more = ["--config", config.to_str().unwrap()];
+    let upstream = Upstream::start_at("127.0.0.1:0", tempfile::tempdir().unwrap(), &more).await;
+    let relay = async |arguments: &[&str]| {
+        let server = ["--server", &upstream.url("http", "")];
+        let mut command = tokio::process::Command::new(sluicegate_testbed::program::built("upstream"));
+        let output = command.arg("relay").args(arguments).args(server).output();
+        let output = sluicegate_testbed::soon("upstream relay", output).await.unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let token = ["--token", "sesame"];
+    let (code, said) = relay(&["list"]).await;
+    assert!(code == 2 && said.contains("401") && said.contains("--token"), "{code} {said}");
+    let push = ["add", "push", "cams/none", "http://127.0.0.1:1/whip/x", "--protocol", "whip", "--keep"];
+    let (code, said) = relay(&[&push[..], &token].concat()).await;
+    assert!(code == 0 && said.starts_with("1\tpush\tcams/none\t"), "{code} {said}");
+    let (code, said) = relay(&[&push[..], &token].concat()).await;
+    assert!(code == 2 && said.contains("409"), "{code} {said}");
+    let (code, said) = relay(&["list", "--token", "sesame"]).await;
+    assert!(code == 0 && said.lines().count() == 1, "{code} {said}");
+    let saved = std::fs::read_to_string(std::path::Path::new(&upstream.state()).join("relays.json")).unwrap();
+    assert!(saved.contains("cams/none"), "{saved}");
+    let (code, said) = relay(&["remove", "1", "--token", "sesame"]).await;
+    assert!(code == 0 && said.contains("removed 1"), "{code} {said}");
+}
