@@ -119,7 +119,14 @@ async fn each_area_has_its_rule() {
         let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {bearer}"));
         service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
     };
-    for path in ["/api/v1/sites", "/metrics", "/publish?app=a&stream=b", "/live/a.flv?publish=1", "/proxy/a/b/"] {
+    for path in [
+        "/api/v1/sites",
+        "/rest-api/pull/find_all",
+        "/metrics",
+        "/publish?app=a&stream=b",
+        "/live/a.flv?publish=1",
+        "/proxy/a/b/",
+    ] {
         assert_eq!(status(Method::GET, path, "wrong").await, StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(status(Method::GET, path, "secret").await, StatusCode::OK, "{path}");
     }
