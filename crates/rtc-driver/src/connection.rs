@@ -242,12 +242,21 @@ impl Handle {
     /// # Errors
     /// [`Error::Full`] while 4,096 packets of this session wait for the driver: leave out frames until a key frame.
     pub fn send_rtp(&self, track: TrackId, packets: Vec<RtpPacket>) -> Result<(), Error> {
+        self.send_shared(track, packets.into(), 0)
+    }
+
+    /// As [`send_rtp`](Self::send_rtp), packets that any number of sessions share: each adds its own `add` to their
+    /// sequence numbers, modulo 2^16.
+    ///
+    /// # Errors
+    /// As [`send_rtp`](Self::send_rtp).
+    pub fn send_shared(&self, track: TrackId, packets: Arc<[RtpPacket]>, add: u16) -> Result<(), Error> {
         let waiting = self.shared.packets.fetch_add(packets.len(), Ordering::AcqRel);
         if waiting + packets.len() > MAX_PACKETS {
             self.shared.packets_left(packets.len());
             return Err(Error::Full);
         }
-        self.post(Request::SendRtp(track, packets));
+        self.post(Request::SendRtp(track, packets, add));
         Ok(())
     }
 

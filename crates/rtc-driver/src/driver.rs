@@ -36,7 +36,7 @@ pub(crate) enum Request {
     OpenChannel(String, ChannelOptions, Reply<ChannelId>),
     CloseChannel(ChannelId),
     Send(ChannelId, Message, Reply<()>),
-    SendRtp(TrackId, Vec<RtpPacket>),
+    SendRtp(TrackId, Arc<[RtpPacket]>, u16),
     KeyFrame(TrackId),
     Status(Reply<Status>),
     Resume,

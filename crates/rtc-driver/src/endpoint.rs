@@ -21,6 +21,7 @@ use bytes::BytesMut;
 
 use crate::mapping::Mapping;
 use crate::media::Options;
+use crate::session::Transmit;
 use crate::stack::Stack;
 use crate::table::Table;
 use crate::timers::Timers;
@@ -109,6 +110,8 @@ pub struct Endpoint {
     timers: Timers,
     dirty: Vec<SessionId>,
     outgoing: VecDeque<Outgoing>,
+    /// Empty, kept for its room.
+    transmits: Vec<Transmit>,
     events: VecDeque<(SessionId, Event)>,
     counters: Counters,
 }
@@ -151,6 +154,7 @@ impl Endpoint {
             timers: Timers::default(),
             dirty: Vec::new(),
             outgoing: VecDeque::new(),
+            transmits: Vec::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
         })

@@ -79,11 +79,19 @@ pub trait Session: Send {
     /// [`Error::ChannelClosed`], [`Error::MessageTooLong`], or [`Error::Full`] where the send buffer has no room.
     fn send(&mut self, now: Instant, channel: ChannelId, message: Message) -> Result<(), Error>;
 
-    /// Sends a packet of a track.
+    /// Sends packets of a track, with `add` added to their sequence numbers modulo 2^16. What can leave at once goes to
+    /// `out`, the rest comes by [`poll_transmit`](Self::poll_transmit).
     ///
     /// # Errors
     /// [`Error::NoTrack`] before the peer has agreed, [`Error::Refused`] for a packet that does not fit.
-    fn send_rtp(&mut self, now: Instant, track: TrackId, packet: &RtpPacket) -> Result<(), Error>;
+    fn send_rtp(
+        &mut self,
+        now: Instant,
+        track: TrackId,
+        packets: &[RtpPacket],
+        add: u16,
+        out: &mut Vec<Transmit>,
+    ) -> Result<(), Error>;
 
     /// Asks the peer for a key frame on a track that we receive (PLI).
     ///

@@ -133,11 +133,13 @@ pub(crate) struct Outbox {
     queued: usize,
     queue: VecDeque<Outgoing>,
     blocked: Option<Batch>,
+    /// The buffer of the last batch, kept for the next.
+    spare: Vec<u8>,
 }
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, queued: 0, queue: VecDeque::new(), blocked: None }
+        Self { limit, queued: 0, queue: VecDeque::new(), blocked: None, spare: Vec::new() }
     }
 
     /// Queues a datagram, or says that there is no room.
@@ -148,6 +150,11 @@ impl Outbox {
             self.queue.push_back(outgoing);
         }
         room
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
     }
 
     /// The socket that has to take more before anything else leaves.
@@ -167,6 +174,7 @@ impl Outbox {
                 Err(error) => tracing::debug!(to = %batch.to, %error, "datagrams not sent"),
                 Ok(()) => {}
             }
+            self.spare = batch.bytes;
         }
     }
 
@@ -174,7 +182,10 @@ impl Outbox {
         let first = self.take_first()?;
         let most = sockets.get(&first.socket).map_or(1, |socket| socket.state.max_gso_segments());
         let (socket, to, segment) = (first.socket, first.to, first.data.len());
-        let mut batch = Batch { socket, to, bytes: Vec::from(first.data), segment, segments: 1 };
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
+        bytes.extend_from_slice(&first.data);
+        let mut batch = Batch { socket, to, bytes, segment, segments: 1 };
         while batch.segments < most && batch.bytes.len() == segment * batch.segments {
             let fits = |next: &Outgoing| {
                 let alike = next.socket == batch.socket && next.to == batch.to;

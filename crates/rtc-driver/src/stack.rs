@@ -76,6 +76,12 @@ pub(crate) struct RtcSession {
     look_for_goodbye: bool,
 }
 
+/// What the stack wrote, as a datagram.
+fn transmit(written: TaggedBytesMut) -> Option<Transmit> {
+    let TransportContext { local_addr: local, peer_addr: remote, transport_protocol, .. } = written.transport;
+    (transport_protocol == TransportProtocol::UDP).then_some(Transmit { local, remote, data: written.message })
+}
+
 impl RtcSession {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
@@ -213,11 +219,8 @@ impl RtcSession {
     }
 
     fn collect_transmits(&mut self) {
-        while let Some(transmit) = self.stack.poll_write() {
-            let TransportContext { local_addr: local, peer_addr: remote, transport_protocol, .. } = transmit.transport;
-            if transport_protocol == TransportProtocol::UDP {
-                self.transmits.push_back(Transmit { local, remote, data: transmit.message });
-            }
+        while let Some(written) = self.stack.poll_write() {
+            self.transmits.extend(transmit(written));
         }
     }
 
@@ -278,9 +281,16 @@ impl Session for RtcSession {
         self.write(channel, message)
     }
 
-    fn send_rtp(&mut self, now: Instant, track: TrackId, packet: &RtpPacket) -> Result<(), Error> {
+    fn send_rtp(
+        &mut self,
+        now: Instant,
+        track: TrackId,
+        packets: &[RtpPacket],
+        add: u16,
+        out: &mut Vec<Transmit>,
+    ) -> Result<(), Error> {
         self.now = self.now.max(now);
-        self.write_rtp(track, packet)
+        self.write_rtp(track, packets, add, out)
     }
 
     fn request_key_frame(&mut self, now: Instant, track: TrackId) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use sluicegate_media::{Codec, Frame, Kind};
 use sluicegate_rtc_driver::media::{self, Options, Track as Wanted};
 use sluicegate_rtc_driver::{Connection, Driver};
 
+use crate::cut::AllCuts;
 use crate::format::Rtp;
 use crate::offer::Section;
 use crate::play::{Playing, Source};
@@ -31,6 +32,7 @@ struct Inner {
     driver: Driver,
     config: Config,
     output: Output,
+    cuts: AllCuts,
     feeds: Feeds,
     sessions: Mutex<HashMap<String, Session>>,
     demand: OnceLock<Demand>,
@@ -86,6 +88,7 @@ impl Engine {
             driver,
             config,
             output,
+            cuts: AllCuts::default(),
             feeds,
             sessions: Mutex::default(),
             demand: OnceLock::new(),
@@ -197,7 +200,8 @@ impl Engine {
         let session = Session::new(name.clone(), connection.handle().clone(), offer);
         let (hub, output) = (self.0.hub.clone(), self.0.output.clone());
         let feed = lanes.iter().any(|lane| lane.source != lane.codec).then(|| self.0.feeds.of(name));
-        let source = Source { hub, name: name.clone(), viewer, output, place, feed };
+        let cuts = self.0.cuts.of(name);
+        let source = Source { hub, name: name.clone(), viewer, output, place, cuts, feed };
         self.run(&session, Playing::new(connection, source, session.clone(), lanes).run());
         session
     }

@@ -7,6 +7,7 @@
 mod choose;
 mod client;
 mod config;
+mod cut;
 mod engine;
 mod error;
 mod format;

@@ -8,9 +8,10 @@ use sluicegate_media::{Codec, Kind};
 use sluicegate_rtc_driver::media::{Direction, RtpPacket, TrackId};
 use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::sleep_until;
 
+use crate::cut::Cuts;
 use crate::engine::{Place, Sent};
 use crate::offer::codec;
 use crate::sound::{Feed, Opus};
@@ -21,6 +22,8 @@ const BURST: u64 = 256 * 1024;
 /// Bytes a second at which a beginning viewer is brought to the present: 100 Mbit/s, several times any stream, and
 /// little enough for the socket buffers of browsers.
 const CATCH_UP: u64 = 12_500_000;
+/// Sound that is made for viewers waits for the next picture at most this long, so that it needs no sending of its own.
+const RIDE_ALONG: Duration = Duration::from_millis(60);
 /// Between two requests of a viewer for a key frame that reach the publisher.
 const KEY_FRAME_PAUSE: Duration = Duration::from_millis(500);
 
@@ -58,6 +61,8 @@ pub(crate) struct Source {
     pub(crate) output: Output,
     /// Holds the viewer's place, and the demand, until the session is connected.
     pub(crate) place: Place,
+    /// The stream's packets, as all its viewers get them.
+    pub(crate) cuts: Arc<Cuts>,
     /// Opus in place of the stream's own sound.
     pub(crate) feed: Option<Arc<Feed>>,
 }
@@ -140,10 +145,13 @@ impl Playing {
         self.source.place.subscriber = self.source.hub.subscribe(&self.source.name, self.source.viewer);
         self.began = Some(Instant::now());
         let mut sound = self.source.feed.as_ref().map(|feed| feed.listen());
+        let mut heard = Instant::now();
         loop {
+            let alone = sound.is_some().then(|| heard + RIDE_ALONG);
             let batch = tokio::select! {
-                Some(packet) = next_sound(&mut sound) => {
-                    self.sound(packet);
+                () = until(alone) => {
+                    heard = Instant::now();
+                    self.sound(&mut sound);
                     continue;
                 }
                 event = self.connection.next() => {
@@ -161,6 +169,8 @@ impl Playing {
             if let Err(ending) = done {
                 return ending;
             }
+            heard = Instant::now();
+            self.sound(&mut sound);
             if let Some(due) = self.paced() {
                 sleep_until(due.into()).await;
             }
@@ -181,45 +191,50 @@ impl Playing {
             metrics::left_out();
             return Ok(());
         }
-        let mut bytes = 0;
-        let packets = sluicegate_rtp::unpack(self.source.output.body(batch));
+        let cut = self.source.cuts.of(self.source.output.body(batch));
         for lane in &mut self.lanes {
             let Some(track) = lane.track.filter(|_| lane.source == lane.codec) else { continue };
             let kind = lane.codec.kind();
-            let mut out = Vec::new();
-            for packet in packets.iter().filter(|packet| packet.kind == kind) {
-                if kind == Kind::Video && lane.goes_back(packet.timestamp) {
-                    return Err(Error::Reordered);
-                }
-                lane.sequence = lane.sequence.wrapping_add(1);
-                bytes += packet.payload.len();
-                out.push(RtpPacket {
-                    sequence: lane.sequence,
-                    timestamp: packet.timestamp,
-                    marker: packet.marker,
-                    payload: packet.payload.clone(),
-                });
+            let packets = cut.of(kind);
+            if kind == Kind::Video && packets.iter().any(|packet| lane.goes_back(packet.timestamp)) {
+                return Err(Error::Reordered);
             }
-            if !out.is_empty() && self.connection.handle().send_rtp(track, out).is_err() {
+            let Ok(count) = u16::try_from(packets.len()) else { continue };
+            let first = lane.sequence.wrapping_add(1);
+            lane.sequence = lane.sequence.wrapping_add(count);
+            if count > 0 && self.connection.handle().send_shared(track, Arc::clone(packets), first).is_err() {
                 // The session is far behind: it goes on at a key frame.
                 metrics::left_out();
                 self.skipping = true;
             }
         }
-        self.source.place.subscriber.sent(bytes);
-        self.sent = self.sent.saturating_add(bytes as u64);
+        self.source.place.subscriber.sent(cut.bytes);
+        self.sent = self.sent.saturating_add(cut.bytes as u64);
         Ok(())
     }
 
-    /// Sends a packet that was made of the stream's sound.
-    fn sound(&mut self, packet: Opus) {
-        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.source != lane.codec) else { return };
-        let Some(track) = lane.track else { return };
-        lane.sequence = lane.sequence.wrapping_add(1);
-        self.source.place.subscriber.sent(packet.payload.len());
-        let Opus { timestamp, payload } = packet;
-        let packet = RtpPacket { sequence: lane.sequence, timestamp, marker: false, payload };
-        if self.connection.handle().send_rtp(track, vec![packet]).is_err() {
+    /// Sends what was made of the stream's sound since the last time. What a slow viewer has missed is left out.
+    fn sound(&mut self, sound: &mut Option<broadcast::Receiver<Opus>>) {
+        let Some(made) = sound else { return };
+        let lane = self.lanes.iter_mut().find(|lane| lane.source != lane.codec);
+        let mut packets = Vec::new();
+        loop {
+            match made.try_recv() {
+                Ok(Opus { timestamp, payload }) => {
+                    packets.push(RtpPacket { sequence: 0, timestamp, marker: false, payload });
+                }
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        let Some((lane, track)) = lane.and_then(|lane| lane.track.map(|track| (lane, track))) else { return };
+        for packet in &mut packets {
+            lane.sequence = lane.sequence.wrapping_add(1);
+            packet.sequence = lane.sequence;
+        }
+        let bytes = packets.iter().map(|packet| packet.payload.len()).sum();
+        self.source.place.subscriber.sent(bytes);
+        if !packets.is_empty() && self.connection.handle().send_rtp(track, packets).is_err() {
             metrics::left_out();
         }
     }
@@ -240,14 +255,10 @@ impl Playing {
     }
 }
 
-/// The next packet of sound; never without a feed, or after its end. What a slow viewer has missed is left out.
-async fn next_sound(sound: &mut Option<broadcast::Receiver<Opus>>) -> Option<Opus> {
-    let Some(packets) = sound else { return std::future::pending().await };
-    loop {
-        match packets.recv().await {
-            Ok(packet) => return Some(packet),
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return std::future::pending().await,
-        }
+/// Waits for an instant; without one for ever.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }

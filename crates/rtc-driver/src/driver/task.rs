@@ -21,6 +21,10 @@ use crate::{CloseReason, Config, Connection, Endpoint, Error, Event, SessionId, 
 /// Commands taken in one turn of the loop, so that datagrams and deadlines are not kept waiting.
 const MAX_COMMANDS: usize = 256;
 
+/// Bytes that are sent before more is encrypted. Much less wakes receivers on the same host for each picture, much more
+/// does not stay in the processor's cache.
+const FLUSH_AT: usize = 256 * 1024;
+
 /// Where a session's events go.
 struct Owner {
     events: mpsc::UnboundedSender<Event>,
@@ -144,13 +148,7 @@ impl Task {
                 break;
             }
         }
-        let mut lost = 0;
-        while let Some(outgoing) = self.endpoint.poll_transmit() {
-            lost += u64::from(!self.outbox.push(outgoing));
-        }
-        if lost > 0 {
-            metrics::lost(lost);
-        }
+        self.collect();
         self.outbox.flush(&self.sockets);
         if self.outbox.blocked_on().is_none() {
             for port in self.ports.retired() {
@@ -162,6 +160,17 @@ impl Task {
         if (counters.strays, counters.panics) != (self.shown.strays, self.shown.panics) {
             self.shown = counters;
             metrics::endpoint(counters);
+        }
+    }
+
+    /// Takes what is to leave.
+    fn collect(&mut self) {
+        let mut lost = 0;
+        while let Some(outgoing) = self.endpoint.poll_transmit() {
+            lost += u64::from(!self.outbox.push(outgoing));
+        }
+        if lost > 0 {
+            metrics::lost(lost);
         }
     }
 
@@ -274,13 +283,15 @@ impl Task {
                 }
                 answer(reply, endpoint.send(now, id, channel, message));
             }
-            Request::SendRtp(track, packets) => {
-                for packet in &packets {
-                    // A packet that does not go out is lost, as on any network: the track may not be agreed yet.
-                    let _ = endpoint.send_rtp(now, id, track, packet);
-                }
+            Request::SendRtp(track, packets, add) => {
+                // Packets that do not go out are lost, as on any network: the track may not be agreed yet.
+                let _ = endpoint.send_rtp(now, id, track, &packets, add);
                 if let Some(owner) = self.owners.get(&id) {
                     owner.shared.packets_left(packets.len());
+                }
+                self.collect();
+                if self.outbox.queued() >= FLUSH_AT {
+                    self.outbox.flush(&self.sockets);
                 }
             }
             Request::KeyFrame(track) => {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Endpoint, Status};
+use super::{Endpoint, MIN_PAUSE, Status, guarded};
 use crate::media::{RtpPacket, TrackId};
 use crate::{ChannelId, ChannelOptions, Error, Message, SessionId};
 
@@ -70,12 +70,36 @@ impl Endpoint {
         self.command(now, id, |session| session.send(now, channel, message))
     }
 
-    /// Sends a packet of a track.
+    /// Sends packets of a track, with `add` added to their sequence numbers modulo 2^16. The datagrams are there without
+    /// a flush.
     ///
     /// # Errors
     /// [`Error::Closed`], or what the session refuses.
-    pub fn send_rtp(&mut self, now: Instant, id: SessionId, track: TrackId, packet: &RtpPacket) -> Result<(), Error> {
-        self.command(now, id, |session| session.send_rtp(now, track, packet))
+    pub fn send_rtp(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        track: TrackId,
+        packets: &[RtpPacket],
+        add: u16,
+    ) -> Result<(), Error> {
+        let entry = self.sessions.get_mut(&id).ok_or(Error::Closed)?;
+        let mut transmits = std::mem::take(&mut self.transmits);
+        let sent = guarded(entry.session.as_mut(), |session| {
+            let sent = session.send_rtp(now, track, packets, add, &mut transmits);
+            (sent, session.poll_timeout())
+        });
+        let Some((sent, deadline)) = sent else {
+            self.fail(id);
+            return Err(Error::Closed);
+        };
+        let deadline = deadline.map(|at| at.max(now + MIN_PAUSE));
+        self.timers.rearm(id, &mut entry.armed, deadline);
+        for transmit in transmits.drain(..) {
+            self.post(now, id, transmit);
+        }
+        self.transmits = transmits;
+        sent
     }
 
     /// Asks the peer for a key frame on a track that we receive.

@@ -125,19 +125,15 @@ impl Endpoint {
         }
     }
 
-    fn post(&mut self, now: Instant, id: SessionId, transmit: Transmit) {
+    pub(super) fn post(&mut self, now: Instant, id: SessionId, transmit: Transmit) {
         let Transmit { local, remote, data } = transmit;
         let Some(entry) = self.sessions.get_mut(&id) else { return };
         let announces = |number: &&usize| self.sockets.get(number).is_some_and(|announced| announced.contains(&local));
         let Some(socket) = entry.sockets.iter().find(announces).copied() else { return };
-        {
-            entry.status.sent += data.len() as u64;
-            if matches!(classify(&data), Kind::Dtls | Kind::Rtp) {
-                entry.status.remote = Some(remote);
-            }
-        }
-        if let Kind::Stun(stun) = classify(&data) {
-            match stun.class {
+        entry.status.sent += data.len() as u64;
+        match classify(&data) {
+            Kind::Dtls | Kind::Rtp => entry.status.remote = Some(remote),
+            Kind::Stun(stun) => match stun.class {
                 Class::Request => {
                     let check = Check { id, local, path: (socket, remote), sent: now };
                     self.table.note_check(stun.transaction, check);
@@ -145,7 +141,8 @@ impl Endpoint {
                 // The session answers only checks that carry its password.
                 Class::Success => self.claim(now, id, (socket, remote), false),
                 Class::Other => {}
-            }
+            },
+            Kind::Unknown => {}
         }
         self.outgoing.push_back(Outgoing { socket, to: remote, data });
     }

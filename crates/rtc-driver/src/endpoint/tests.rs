@@ -35,7 +35,14 @@ impl Session for Fragile {
     fn send(&mut self, _: Instant, _: ChannelId, _: Message) -> Result<(), Error> {
         Err(Error::Closed)
     }
-    fn send_rtp(&mut self, _: Instant, _: TrackId, _: &RtpPacket) -> Result<(), Error> {
+    fn send_rtp(
+        &mut self,
+        _: Instant,
+        _: TrackId,
+        _: &[RtpPacket],
+        _: u16,
+        _: &mut Vec<Transmit>,
+    ) -> Result<(), Error> {
         Err(Error::Closed)
     }
     fn request_key_frame(&mut self, _: Instant, _: TrackId) -> Result<(), Error> {

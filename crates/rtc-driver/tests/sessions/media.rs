@@ -50,7 +50,7 @@ impl Call {
     }
 
     fn send(&mut self, track: TrackId, number: u16) {
-        self.stage.hosts[0].endpoint.send_rtp(self.stage.now, self.sender, track, &packet(number)).unwrap();
+        self.stage.hosts[0].endpoint.send_rtp(self.stage.now, self.sender, track, &[packet(number)], 0).unwrap();
     }
 
     fn received(&self, name: &str) -> Vec<&RtpPacket> {
@@ -129,7 +129,7 @@ fn sender_reports_keep_late_sound_in_step() {
         let millis = 20 * number;
         let mut send = |track, timestamp: u32| {
             let packet = RtpPacket { timestamp, ..packet(u16::try_from(number).unwrap()) };
-            call.stage.hosts[0].endpoint.send_rtp(call.stage.now, call.sender, track, &packet).unwrap();
+            call.stage.hosts[0].endpoint.send_rtp(call.stage.now, call.sender, track, &[packet], 0).unwrap();
         };
         send(video, 90 * millis);
         send(audio, (48 * millis).wrapping_sub(48 * 70));
@@ -247,8 +247,8 @@ fn a_session_takes_what_there_is() {
     let tracks = &stage.seen(1, second).tracks;
     assert!(matches!(&tracks[..], [(_, Direction::Send, codec)] if codec.name == "H264" && codec.payload_type == 102));
     let track = tracks[0].0;
-    stage.hosts[1].endpoint.send_rtp(stage.now, second, track, &packet(1)).unwrap();
+    stage.hosts[1].endpoint.send_rtp(stage.now, second, track, &[packet(1)], 0).unwrap();
     assert!(stage.run(SOON, |stage| !stage.seen(0, first).packets.is_empty()));
-    let unknown = stage.hosts[0].endpoint.send_rtp(stage.now, first, track, &packet(1));
+    let unknown = stage.hosts[0].endpoint.send_rtp(stage.now, first, track, &[packet(1)], 0);
     assert!(matches!(unknown, Err(Error::NoTrack)), "{unknown:?}");
 }
