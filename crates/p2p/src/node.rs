@@ -81,6 +81,8 @@ impl Config {
             // Room for what is said beside chunks.
             send_buffer: pacing.most + (256 << 10),
             receive_window: 2 << 20,
+            // A chunk has 51,230 bytes. The stack holds one such buffer for each session, busy or not.
+            max_message: 64 << 10,
             ..sluicegate_rtc_driver::Config::default()
         };
         Self {
