@@ -9,6 +9,7 @@ mod given;
 mod id;
 mod info;
 mod library;
+mod limits;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -23,7 +24,8 @@ pub use error::MediaError;
 pub use given::Given;
 pub use id::{BadId, Itag, SegmentId, VideoId};
 pub use info::{ByteRange, Caption, Stream, VideoInfo};
-pub use library::{Library, Limits, Neighbours};
+pub use library::{Library, Neighbours};
+pub use limits::Limits;
 
 /// Where videos come from.
 ///

@@ -10,7 +10,9 @@ use futures_util::future::BoxFuture;
 
 use sha2::{Digest, Sha256};
 
-use super::{ByteRange, Document, DocumentKind, Itag, MediaError, Origin, SegmentId, Stream, VideoId, VideoInfo};
+use super::{
+    ByteRange, Document, DocumentKind, Itag, Limits, MediaError, Origin, SegmentId, Stream, VideoId, VideoInfo,
+};
 use crate::cache::{Disk, Keep, Store};
 use crate::index::{Builder, SegmentIndex};
 
@@ -23,33 +25,6 @@ const DOCUMENTS: usize = 8 << 20;
 const HASHES: usize = 1 << 20;
 /// What a document weighs besides its streams, and each of those.
 const DOCUMENT: usize = 1_024;
-
-/// How much is kept, and for how long.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of media that are kept in memory. Default 48 MiB: with what else the node needs it stays below 150 MB.
-    pub cache_bytes: usize,
-    /// Bytes of one part, hence of one segment, at most. Default 64 MiB: ten seconds of 50 Mbit/s.
-    pub part_bytes: u64,
-    /// How long media is kept. Default 10 min.
-    pub part_time: Duration,
-    /// How long the answer that something does not exist is kept. Default 5 s.
-    pub negative_time: Duration,
-    /// How long a failure of the origin is kept, so that it is not asked by everybody at once. Default 1 s.
-    pub fault_time: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            cache_bytes: 48 << 20,
-            part_bytes: 64 << 20,
-            part_time: Duration::from_secs(600),
-            negative_time: Duration::from_secs(5),
-            fault_time: Duration::from_secs(1),
-        }
-    }
-}
 
 /// Other nodes as a source; asked before the origin where there are any.
 pub trait Neighbours: fmt::Debug + Send + Sync {
@@ -342,12 +317,6 @@ impl Inner {
             disk.put(&key(), &bytes);
         }
         Ok(bytes)
-    }
-}
-
-impl Limits {
-    fn failure(&self, error: &MediaError) -> Keep {
-        Keep { time: if error.is_fault() { self.fault_time } else { self.negative_time }, bytes: 0 }
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Certificate, Proxy, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use super::{Access, SetupError};
@@ -39,8 +39,12 @@ pub struct Config {
     pub connect: Duration,
     /// How long the head of an answer may take. Default 15 s, the existing node's.
     pub head: Duration,
-    /// How long the body may be silent. Default 10 s.
+    /// How long the body may be silent. Default 10 s; where answers are passed on, as long as the head may take if that
+    /// is longer.
     pub silence: Duration,
+    /// Requests at once; what is more waits as long as a head may take. Answers that are passed on do not count: each has
+    /// a client of its own. Default 256.
+    pub requests: usize,
     /// Bytes of answers that are being received, at most; what is more waits before its body is read. Default 64 MiB.
     pub in_flight: u64,
 }
@@ -55,6 +59,7 @@ impl Default for Config {
             connect: Duration::from_secs(5),
             head: Duration::from_secs(15),
             silence: Duration::from_secs(10),
+            requests: 256,
             in_flight: 64 << 20,
         }
     }
@@ -66,6 +71,7 @@ pub struct Client {
     http: reqwest::Client,
     access: Access,
     room: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     config: Arc<Config>,
 }
 
@@ -79,13 +85,14 @@ impl Client {
         // One that is there already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().user_agent(AGENT).no_proxy().connect_timeout(config.connect);
-        builder =
-            builder.read_timeout(config.silence).pool_max_idle_per_host(IDLE).redirect(if config.follow_redirects {
+        builder = builder.read_timeout(config.silence.max(config.head)).pool_max_idle_per_host(IDLE).redirect(
+            if config.follow_redirects {
                 let access = access.clone();
                 Policy::custom(move |attempt| follow(attempt, &access))
             } else {
                 Policy::none()
-            });
+            },
+        );
         let mut resolver = access.clone();
         if let Some(url) = &config.proxy {
             builder = builder.proxy(proxy(url)?);
@@ -95,7 +102,8 @@ impl Client {
         builder = builder.dns_resolver(resolver).tls_certs_merge(authorities.into_iter().flatten());
         let http = builder.build().map_err(|error| SetupError::Client(error.into()))?;
         let units = usize::try_from(config.in_flight / UNIT).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
-        Ok(Self { http, access, room: Arc::new(Semaphore::new(units)), config: Arc::new(config) })
+        let slots = Arc::new(Semaphore::new(config.requests.clamp(1, Semaphore::MAX_PERMITS)));
+        Ok(Self { http, access, room: Arc::new(Semaphore::new(units)), slots, config: Arc::new(config) })
     }
 
     /// Sends a request without a body and waits for the head of the answer, whatever its status.
@@ -128,6 +136,7 @@ impl Client {
     /// # Errors
     /// The answer is another one, or too large, or breaks off.
     pub async fn get(&self, url: Url, limit: u64, missing: MediaError) -> Result<(Bytes, HeaderMap), MediaError> {
+        let _slot = self.wait_for(&self.slots, 1).await?;
         let mut response = self.ask(Method::GET, url, HeaderMap::new()).await?;
         match response.status() {
             StatusCode::OK => {}
@@ -148,7 +157,10 @@ impl Client {
         let expected = announced.unwrap_or(limit);
         let _room = self.room(expected).await?;
         let mut body = BytesMut::with_capacity(usize::try_from(announced.unwrap_or(0)).unwrap_or(0));
-        while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error, &self.config))? {
+        loop {
+            let silent = |_| MediaError::Timeout { deadline: self.config.silence };
+            let chunk = tokio::time::timeout(self.config.silence, response.chunk()).await.map_err(silent)?;
+            let Some(chunk) = chunk.map_err(|error| fault(&error, &self.config))? else { break };
             let bytes = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
             if bytes > limit {
                 return Err(too_large(bytes));
@@ -160,10 +172,14 @@ impl Client {
     }
 
     /// Waits until so many bytes may be received.
-    async fn room(&self, bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, MediaError> {
+    async fn room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, MediaError> {
         let all = self.config.in_flight / UNIT;
         let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, all.max(1))).unwrap_or(u32::MAX);
-        let waiting = Arc::clone(&self.room).acquire_many_owned(units);
+        self.wait_for(&self.room, units).await
+    }
+
+    async fn wait_for(&self, of: &Arc<Semaphore>, count: u32) -> Result<OwnedSemaphorePermit, MediaError> {
+        let waiting = Arc::clone(of).acquire_many_owned(count);
         match tokio::time::timeout(self.config.head, waiting).await {
             Ok(Ok(permit)) => Ok(permit),
             // It is never closed.
