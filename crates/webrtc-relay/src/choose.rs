@@ -31,9 +31,21 @@ pub(crate) fn to_receive(sections: &[Section], config: &Config) -> Result<Taking
         let chosen = preferred.iter().find_map(|wanted| best(section, *wanted, None));
         let ours = || preferred.iter().map(|codec| codec.name()).collect::<Vec<_>>().join(" or ");
         let chosen = chosen.ok_or_else(|| Error::Codec { ours: ours(), theirs: section.names() })?;
-        tracks.push(Wanted::Receive(vec![chosen]));
+        let repair = repair(section, &chosen);
+        tracks.push(Wanted::Receive([chosen].into_iter().chain(repair).collect()));
     }
     Ok(Taking { tracks, video: video.is_some(), audio: audio.is_some() })
+}
+
+/// The form in which packets of a codec are sent again on a source of their own (RFC 4588 section 8.1). Taken where the
+/// peer names that source: a browser without it fills its path with packets of the track itself, which cannot be told
+/// from pictures when they are lost.
+fn repair(section: &Section, codec: &media::Codec) -> Option<media::Codec> {
+    let of = |form: &&media::Codec| {
+        let repaired = parameter(form, "apt").and_then(|apt| apt.parse().ok());
+        form.name.eq_ignore_ascii_case("rtx") && repaired == Some(codec.payload_type)
+    };
+    section.codecs.iter().filter(|_| section.repairs).find(of).cloned()
 }
 
 /// The codec that a viewer's session sends a track in.
@@ -107,4 +119,23 @@ pub(crate) fn ours(codec: Codec) -> Option<media::Codec> {
     };
     let clock_rate = sluicegate_rtp::clock_rate(codec).hz();
     Some(media::Codec { kind, name, clock_rate, channels, parameters: parameters.to_owned(), payload_type })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_sent_again_are_taken_on_their_own_source_where_it_is_named() {
+        let offer = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103\r\na=sendonly\r\na=rtpmap:96 VP8/90000\r\n\
+            a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:102 H264/90000\r\n\
+            a=fmtp:102 packetization-mode=1\r\na=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n";
+        let taken = |offer: &str| {
+            let taking = to_receive(&crate::offer::sections(offer).unwrap(), &Config::default()).unwrap();
+            let [Wanted::Receive(codecs)] = &taking.tracks[..] else { panic!("{taking:?}") };
+            codecs.iter().map(|codec| codec.payload_type).collect::<Vec<_>>()
+        };
+        assert_eq!(taken(offer), [102]);
+        assert_eq!(taken(&format!("{offer}a=ssrc-group:FID 1 2\r\n")), [102, 103]);
+    }
 }

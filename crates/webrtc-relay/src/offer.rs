@@ -18,6 +18,8 @@ pub(crate) struct Section {
     pub(crate) sends: bool,
     pub(crate) receives: bool,
     pub(crate) codecs: Vec<media::Codec>,
+    /// Whether the peer names the source that it sends packets again by (RFC 5576 section 4.2, RFC 4588).
+    pub(crate) repairs: bool,
 }
 
 impl Section {
@@ -97,7 +99,8 @@ fn section(part: &str, session: Option<(bool, bool)>) -> Result<Option<Section>,
     }
     let (sends, receives) = direction(part).or(session).unwrap_or((true, true));
     let codecs = types.into_iter().filter_map(|payload_type| codec_of(part, kind, payload_type)).collect();
-    Ok(Some(Section { kind, sends, receives, codecs }))
+    let repairs = lines(part).any(|line| line.starts_with("a=ssrc-group:FID "));
+    Ok(Some(Section { kind, sends, receives, codecs, repairs }))
 }
 
 /// What the section says of a payload type. Those of RFC 3551 need no words.
