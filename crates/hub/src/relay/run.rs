@@ -45,7 +45,7 @@ pub(super) async fn tries(spec: &Spec, target: &Arc<dyn Target>, progress: &Prog
             Retry::Always => true,
             Retry::Times(times) => failures <= times,
         };
-        tracing::warn!(stream = %spec.stream, target = spec.target, reason, again, "a relay ended");
+        tracing::warn!(stream = %spec.stream, to = spec.place(), reason, again, "a relay ended");
         if !again {
             return (end, Some(reason));
         }

@@ -66,10 +66,31 @@ impl Spec {
             == (&other.stream, &other.target, other.direction, &other.protocol, &other.remote)
     }
 
+    /// The other side without what may be secret: passwords, tokens and stream keys stand around the host. For logs.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        let rest = self.target.split_once("://").map_or(self.target.as_str(), |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        authority.rsplit('@').next().unwrap_or_default()
+    }
+
     /// The name under which its protocol is registered.
     #[must_use]
     pub fn protocol(&self) -> String {
         let scheme = || self.target.split(':').next().unwrap_or_default();
         self.protocol.as_deref().unwrap_or_else(scheme).to_ascii_lowercase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_show_the_host_alone() {
+        let place = |target: &str| Spec::push(StreamName::parse("a").unwrap(), target, Retry::Always).place().to_owned();
+        assert_eq!(place("rtmp://me:secret@live.example:1935/app/key?x=1"), "live.example:1935");
+        assert_eq!(place("https://:a@b@host?token=t"), "host");
+        assert_eq!(place("nonsense"), "nonsense");
     }
 }

@@ -46,7 +46,7 @@ impl Target for WebSocketTarget {
             let Some(opened) = stopped.run_until_cancelled(opening).await else { return Ok(()) };
             let (url, subscriber, websocket) = opened?;
             metrics::pushed();
-            tracing::info!(%stream, target = %url, "pushing");
+            tracing::info!(%stream, to = url.host_str(), "pushing");
             progress.publishing();
             if url.path().contains(M7S_ROUTE) {
                 port.push_m7s(subscriber, websocket, stopped).await
