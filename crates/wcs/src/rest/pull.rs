@@ -14,7 +14,8 @@ pub(super) async fn push(service: &Service, fields: &Map<String, Value>) -> Answ
     table::check_published(service, &spec.stream)?;
     let (target, remote) = (spec.target.clone(), spec.remote.clone());
     let taken = |relay: &Status| {
-        relay.spec.direction == Direction::Push && relay.spec.target == target && relay.spec.remote == remote
+        let same = address::canonical(&relay.spec.target).as_ref() == Some(&target);
+        relay.spec.direction == Direction::Push && same && relay.spec.remote == remote
     };
     if live(service).iter().any(taken) {
         return Err(Fault::conflict("this name is pushed to this address already"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use sluicegate_hub::StreamName;
+use sluicegate_hub::relay::{Retry, Spec};
 use sluicegate_wcs::info;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
@@ -161,4 +162,26 @@ async fn the_end_of_a_node_is_told() {
     assert_eq!(near.ended().await, Some(1001));
     assert_eq!(far.status().await, ["v", "STOPPED", info::STOPPED_BY_PUBLISHER]);
     assert!(one.shutdown.drained(Duration::from_secs(5)).await, "its sessions and relays are waited for");
+}
+
+#[tokio::test]
+async fn a_relay_that_is_tried_again_is_shown_as_failed_with_its_reason() {
+    let node = Node::start().await;
+    let _publisher = node.publish("door");
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let push = Spec::push(StreamName::parse("door").unwrap(), format!("ws://{nobody}"), Retry::Always);
+    let (id, _) =
+        node.relays.begin(Spec { protocol: Some("wcs".into()), remote: Some("copy".into()), ..push }).unwrap();
+    let entry = until("the first failure", async || {
+        let listed = node.post("pull/find_all", &Value::Null).await.json();
+        (listed[0]["status"] == "FAILED").then(|| listed[0].clone())
+    })
+    .await;
+    assert_eq!((&entry["direction"], &entry["remoteMediaSessionId"]), (&json!("push"), &Value::Null));
+    assert!(entry["info"].as_str().unwrap().contains(&nobody.to_string()), "{entry}");
+    // Found by either spelling, though it was asked for by another face of the table.
+    let filter = json!({ "uri": format!("ws://{nobody}/websocket"), "localMediaSessionId": format!("relay-{id}") });
+    assert_eq!(node.post("pull/find", &filter).await.status, 200);
+    assert_eq!(node.post("pull/terminate", &filter).await.status, 200);
+    assert_eq!(node.relays.list(), []);
 }
