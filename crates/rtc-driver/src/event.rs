@@ -189,6 +189,16 @@ pub enum Event {
     /// The peer asks for a key frame on a track that we send (PLI or FIR, RFC 4585 section 6.3.1, RFC 5104 section
     /// 4.3.1).
     KeyFrameWanted(TrackId),
+    /// How the peer receives a track that we send (RFC 3550 section 6.4.1), about once a second.
+    ReceiverReport {
+        /// The track.
+        track: TrackId,
+        /// The part of the packets since the report before that were lost, in 256ths. A packet that came when it was
+        /// sent again counts as received.
+        lost: u8,
+        /// The round trip, if the peer has heard a sender report of ours.
+        round_trip: Option<std::time::Duration>,
+    },
     /// The sender's clock at an RTP timestamp (RFC 3550 section 6.4.1), which keeps the tracks of one peer in step.
     SenderReport {
         /// The track.

@@ -20,6 +20,8 @@ use rtc::rtp_transceiver::rtp_sender::{RTCPFeedback, RtpCodecKind};
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
+pub(super) use resend::round_trip;
+
 /// The stack's own interceptors and ours. A lower slot is nearer to the wire.
 pub(super) fn registry(engine: &mut MediaEngine) -> Result<Registry, Error> {
     // RFC 4585 sections 6.2.1 and 6.3.1, for pictures.

@@ -8,6 +8,7 @@ use rtc::peer_connection::event::RTCTrackEvent;
 use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
 use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtcp::receiver_report::ReceiverReport;
 use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtp::{Header, Packet};
 use rtc::rtp_transceiver::rtp_sender::{
@@ -17,7 +18,7 @@ use rtc::rtp_transceiver::{RTCRtpReceiverId, RTCRtpSenderId, RTCRtpTransceiverDi
 use rtc::sansio::Protocol;
 
 use super::build::refused;
-use super::{Phase, RtcSession, transmit};
+use super::{Phase, RtcSession, interceptors, transmit};
 use crate::media::{Codec, Direction, Kind, RtpPacket, Track, TrackId};
 use crate::session::Transmit;
 use crate::{Error, Event};
@@ -190,18 +191,27 @@ impl RtcSession {
                 let packet = RtpPacket { sequence, timestamp, marker, payload: packet.payload };
                 self.events.push_back(Event::Rtp { track, packet });
             }
-            // Requests for key frames, or sender reports: nothing else comes so far.
-            RTCMessage::RtcpPacket(name, reports) => {
-                let Some(track) = self.media.names.get(&name).copied() else { return };
-                let report = |report: &SenderReport| Event::SenderReport {
-                    track,
-                    ntp: report.ntp_time,
-                    timestamp: report.rtp_time,
-                };
-                let told = reports.first().map(|first| first.as_any().downcast_ref::<SenderReport>().map(report));
-                self.events.extend(told.map(|told| told.unwrap_or(Event::KeyFrameWanted(track))));
-            }
+            RTCMessage::RtcpPacket(name, reports) => self.on_reports(&name, &reports),
             _ => {}
+        }
+    }
+
+    /// Requests for key frames, sender reports, or receiver reports: nothing else is let through.
+    fn on_reports(&mut self, name: &str, reports: &[Box<dyn rtc::rtcp::Packet>]) {
+        let Some(first) = reports.first().map(|report| report.as_any()) else { return };
+        let track = self.media.names.get(name).copied();
+        if let Some(receiver) = first.downcast_ref::<ReceiverReport>() {
+            for block in &receiver.reports {
+                let of = |(id, sending): (&TrackId, &Sending)| (sending.source == block.ssrc).then_some(*id);
+                let Some(track) = self.media.sending.iter().find_map(of) else { continue };
+                let round_trip = interceptors::round_trip(block);
+                self.events.push_back(Event::ReceiverReport { track, lost: block.fraction_lost, round_trip });
+            }
+        } else if let Some(sender) = first.downcast_ref::<SenderReport>() {
+            let (ntp, timestamp) = (sender.ntp_time, sender.rtp_time);
+            self.events.extend(track.map(|track| Event::SenderReport { track, ntp, timestamp }));
+        } else {
+            self.events.extend(track.map(Event::KeyFrameWanted));
         }
     }
 

@@ -6,6 +6,7 @@ mod damage;
 mod life;
 mod loss;
 mod media;
+mod media_damage;
 mod restart;
 mod rogue;
 mod routing;

@@ -10,10 +10,10 @@ use crate::stage::Stage;
 const SOON: Duration = Duration::from_secs(5);
 
 /// Host 0 sends a picture and a sound track to host 1.
-struct Call {
-    stage: Stage,
-    sender: SessionId,
-    receiver: SessionId,
+pub(crate) struct Call {
+    pub(crate) stage: Stage,
+    pub(crate) sender: SessionId,
+    pub(crate) receiver: SessionId,
 }
 
 fn packet(number: u16) -> RtpPacket {
@@ -22,7 +22,7 @@ fn packet(number: u16) -> RtpPacket {
 }
 
 impl Call {
-    fn new(sender_offers: bool) -> Self {
+    pub(crate) fn new(sender_offers: bool) -> Self {
         let mut stage = Stage::pair();
         let sends =
             Options { tracks: vec![Track::Send(Codec::h264()), Track::Send(Codec::opus())], ..Options::default() };
@@ -43,17 +43,17 @@ impl Call {
         Self { stage, sender, receiver }
     }
 
-    fn track(&self, name: &str) -> TrackId {
+    pub(crate) fn track(&self, name: &str) -> TrackId {
         let tracks = &self.stage.seen(0, self.sender).tracks;
         let found = tracks.iter().find(|(_, way, codec)| *way == Direction::Send && codec.name == name);
         found.unwrap_or_else(|| panic!("no {name} among {tracks:?}")).0
     }
 
-    fn send(&mut self, track: TrackId, number: u16) {
+    pub(crate) fn send(&mut self, track: TrackId, number: u16) {
         self.stage.hosts[0].endpoint.send_rtp(self.stage.now, self.sender, track, &[packet(number)], 0).unwrap();
     }
 
-    fn received(&self, name: &str) -> Vec<&RtpPacket> {
+    pub(crate) fn received(&self, name: &str) -> Vec<&RtpPacket> {
         let seen = self.stage.seen(1, self.receiver);
         let Some((track, ..)) = seen.tracks.iter().find(|(.., codec)| codec.name == name) else { return Vec::new() };
         seen.packets.iter().filter(|(of, _)| of == track).map(|(_, packet)| packet).collect()

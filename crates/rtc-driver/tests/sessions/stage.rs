@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) wanted: usize,
     /// By track: the sender's clock and the RTP timestamp.
     pub(crate) reports: Vec<(TrackId, u64, u32)>,
+    /// By track: what the peer lost, in 256ths, and the round trip.
+    pub(crate) heard: Vec<(TrackId, u8, Option<Duration>)>,
 }
 
 /// One endpoint with the sockets that it owns.
@@ -132,6 +134,7 @@ impl Stage {
             packets: Vec::new(),
             wanted: 0,
             reports: Vec::new(),
+            heard: Vec::new(),
         };
         self.hosts[host].seen.get(&id).unwrap_or(&NOTHING)
     }
@@ -178,6 +181,7 @@ impl Stage {
                 Event::TrackOpen { track, direction, codec, .. } => seen.tracks.push((track, direction, codec)),
                 Event::Rtp { track, packet } => seen.packets.push((track, packet)),
                 Event::SenderReport { track, ntp, timestamp } => seen.reports.push((track, ntp, timestamp)),
+                Event::ReceiverReport { track, lost, round_trip } => seen.heard.push((track, lost, round_trip)),
                 Event::KeyFrameWanted(_) => seen.wanted += 1,
                 _ => {}
             }

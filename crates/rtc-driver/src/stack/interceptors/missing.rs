@@ -89,21 +89,40 @@ impl Stream {
 #[derive(Debug)]
 pub(super) struct Missing {
     streams: BTreeMap<u32, Stream>,
+    /// The sources on which packets of streams are sent again (RFC 4588).
+    repairs: BTreeMap<u32, u32>,
     round_trip: Duration,
     source: u32,
 }
 
 impl Default for Missing {
     fn default() -> Self {
-        Self { streams: BTreeMap::new(), round_trip: FIRST_ROUND_TRIP, source: rand::random() }
+        Self {
+            streams: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+            round_trip: FIRST_ROUND_TRIP,
+            source: rand::random(),
+        }
+    }
+}
+
+impl Missing {
+    /// The stream and the sequence number that a packet has, or had when it was sent first (RFC 4588 section 4).
+    fn origin(&self, packet: &rtc::rtp::Packet) -> Option<(u32, u16)> {
+        let Some(source) = self.repairs.get(&packet.header.ssrc) else {
+            return Some((packet.header.ssrc, packet.header.sequence_number));
+        };
+        let original = packet.payload.first_chunk()?;
+        Some((*source, u16::from_be_bytes(*original)))
     }
 }
 
 impl Part for Missing {
     fn read(&mut self, packet: &mut TaggedPacket) -> bool {
         if let Packet::Rtp(rtp) = &packet.message.packet
-            && let Some(stream) = self.streams.get_mut(&rtp.header.ssrc)
-            && let Some(took) = stream.take(packet.now, rtp.header.sequence_number)
+            && let Some((source, sequence)) = self.origin(rtp)
+            && let Some(stream) = self.streams.get_mut(&source)
+            && let Some(took) = stream.take(packet.now, sequence)
         {
             let (least, most) = ROUND_TRIPS;
             self.round_trip = ((self.round_trip * 3 + took) / 4).clamp(least, most);
@@ -133,7 +152,15 @@ impl Part for Missing {
             |feedback: &rtc::interceptor::RTCPFeedback| feedback.typ == "nack" && feedback.parameter.is_empty();
         if !begins {
             self.streams.remove(&info.ssrc);
-        } else if info.rtcp_feedback.iter().any(answers) {
+            self.repairs.retain(|_, repaired| *repaired != info.ssrc);
+            return;
+        }
+        // What is lost of the repeats themselves is not asked for.
+        if let Some(repair) = info.ssrc_rtx {
+            self.repairs.insert(repair, info.ssrc);
+            self.streams.remove(&repair);
+        }
+        if !self.repairs.contains_key(&info.ssrc) && info.rtcp_feedback.iter().any(answers) {
             self.streams.insert(info.ssrc, Stream::default());
         }
     }
