@@ -53,3 +53,22 @@ fn the_shipped_example_is_taken() {
     Config { media: None, ..config }.validate(&mut faults);
     assert!(faults.is_empty(), "{faults:?}");
 }
+
+#[test]
+fn what_the_example_leaves_out_is_named_right_and_has_the_values_that_it_says() {
+    let example = include_str!("../../../../../docs/examples/cdn-node.toml");
+    // A line that is a key or a table behind its mark, and not a sentence.
+    let is_key =
+        |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let bare = |line: &str| line.strip_prefix("# ").filter(|line| is_key(line)).unwrap_or(line).to_owned();
+    let all: String = example.lines().map(|line| bare(line) + "\n").collect();
+    let config: Config = toml::from_str(&all).unwrap();
+    let (told, default) = (config.media_limits(), media::Limits::default());
+    assert_eq!(told, default);
+    assert_eq!(config.limits.disk.map(|size| size.0), Some(DISK));
+    let (origin, own) = (origin::Config::default(), &config.limits);
+    let spans = (own.origin.map(|span| span.0), own.origin_silence.map(|span| span.0));
+    assert_eq!(spans, (Some(origin.head), Some(origin.silence)));
+    assert_eq!(own.in_flight.map(|size| size.0), Some(origin.in_flight));
+    assert_eq!(config.listen, Config::default().listen);
+}
