@@ -11,6 +11,9 @@ pub struct Config {
     /// Where to listen, at most one address of each family. With the same port 0 twice, the second socket gets the
     /// port of the first. Default: `0.0.0.0:0`.
     pub listen: Vec<SocketAddr>,
+    /// Where to accept connections of peers that cannot use UDP (ICE over TCP, RFC 6544), at most one address of each
+    /// family; port 0 as for `listen`. Default: none.
+    pub tcp_listen: Vec<SocketAddr>,
     /// Addresses to announce instead of the host's own of the same family, for hosts behind one-to-one NAT.
     /// Default: none, then the address listened on, or that of the default route, is announced.
     pub public_ips: Vec<IpAddr>,
@@ -63,6 +66,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))],
+            tcp_listen: Vec::new(),
             public_ips: Vec::new(),
             ice_lite: false,
             stun_server: None,
@@ -97,8 +101,11 @@ impl Config {
             return fault("listen", "names no address");
         }
         for v4 in [true, false] {
-            if self.listen.iter().filter(|address| address.is_ipv4() == v4).count() > 1 {
-                return fault("listen", "names two addresses of one family");
+            let twice = |list: &[SocketAddr]| list.iter().filter(|address| address.is_ipv4() == v4).count() > 1;
+            for (field, list) in [("listen", &self.listen), ("tcp_listen", &self.tcp_listen)] {
+                if twice(list) {
+                    return fault(field, "names two addresses of one family");
+                }
             }
         }
         if self.public_ips.iter().any(IpAddr::is_unspecified) {
@@ -159,6 +166,7 @@ mod tests {
         };
         assert_eq!(field(Config { listen: Vec::new(), ..Config::default() }), "listen");
         let twice = vec![SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2))];
+        assert_eq!(field(Config { tcp_listen: twice.clone(), ..Config::default() }), "tcp_listen");
         assert_eq!(field(Config { listen: twice, ..Config::default() }), "listen");
         assert_eq!(field(Config { max_message: 300 * 1024, ..Config::default() }), "max_message");
         assert_eq!(field(Config { send_buffer: 10, ..Config::default() }), "send_buffer");

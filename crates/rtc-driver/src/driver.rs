@@ -1,17 +1,19 @@
 //! The task that owns the sockets and the endpoint.
 
 mod ports;
+mod streams;
 mod task;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::endpoint::{Counters, Status};
 use crate::media::{Options, RtpPacket, TrackId};
-use crate::socket::{Socket, announced};
+use crate::socket::{Socket, announced as announced_as};
 use crate::{ChannelId, ChannelOptions, Config, Connection, Endpoint, Error, Message, SessionId};
 
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -48,6 +50,7 @@ pub(crate) enum Request {
 pub struct Driver {
     commands: mpsc::UnboundedSender<Command>,
     addresses: Vec<SocketAddr>,
+    tcp_addresses: Vec<SocketAddr>,
     receive_buffer: usize,
 }
 
@@ -66,20 +69,38 @@ impl Driver {
             }
             sockets.push(Arc::new(Socket::bind(address, config.socket_buffer)?));
         }
-        let announced: Vec<_> = sockets.iter().map(|socket| announced(socket.local, &config.public_ips)).collect();
+        let announced: Vec<_> = sockets.iter().map(|socket| announced_as(socket.local, &config.public_ips)).collect();
         let receive_buffer = sockets.iter().map(|socket| socket.receive_buffer).min().unwrap_or_default();
         let addresses = announced.iter().flatten().copied().collect();
         let config = Arc::new(config);
-        let endpoint = Endpoint::new(Instant::now(), Arc::clone(&config), announced)?;
+        let mut endpoint = Endpoint::new(Instant::now(), Arc::clone(&config), announced)?;
+        let mut listeners: Vec<(usize, TcpListener)> = Vec::new();
+        let mut tcp_addresses: Vec<SocketAddr> = Vec::new();
+        for mut address in config.tcp_listen.iter().copied() {
+            if address.port() == 0 {
+                address.set_port(tcp_addresses.first().map_or(0, SocketAddr::port));
+            }
+            let listener = streams::listen(address)?;
+            let local = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+            let announced = announced_as(local, &config.public_ips);
+            tcp_addresses.extend(&announced);
+            listeners.push((endpoint.add_passive_socket(announced), listener));
+        }
         let (commands, inbox) = mpsc::unbounded_channel();
-        tokio::spawn(task::Task::new(config, endpoint, sockets, inbox, commands.downgrade()).run());
-        Ok(Self { commands, addresses, receive_buffer })
+        tokio::spawn(task::Task::new(config, endpoint, sockets, listeners, inbox, commands.downgrade()).run());
+        Ok(Self { commands, addresses, tcp_addresses, receive_buffer })
     }
 
     /// The announced addresses.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The announced addresses of ICE over TCP.
+    #[must_use]
+    pub fn tcp_addresses(&self) -> &[SocketAddr] {
+        &self.tcp_addresses
     }
 
     /// Bytes that the host gave each socket to hold what arrives. On Linux a datagram of 1,200 bytes takes 2,304 of them.

@@ -101,6 +101,8 @@ pub struct Endpoint {
     /// own.
     sockets: HashMap<usize, Vec<SocketAddr>>,
     shared_sockets: usize,
+    /// Those among the sockets that accept connections by TCP; all sessions without sockets of their own announce them.
+    passive: Vec<usize>,
     last_socket: usize,
     mapping: Option<Mapping>,
     mapped: Option<(SocketAddr, SocketAddr)>,
@@ -145,6 +147,7 @@ impl Endpoint {
             stack: Stack::new(Arc::clone(&config))?,
             config,
             shared_sockets: sockets.len(),
+            passive: Vec::new(),
             last_socket: sockets.len(),
             sockets: sockets.into_iter().enumerate().collect(),
             mapped: None,
@@ -202,7 +205,15 @@ impl Endpoint {
     }
 
     fn shared(&self) -> Vec<usize> {
-        (0..self.shared_sockets).collect()
+        (0..self.shared_sockets).chain(self.passive.iter().copied()).collect()
+    }
+
+    /// Takes a socket that accepts connections by TCP, announced as the given addresses; returns its number. Its
+    /// datagrams are the frames of all its connections.
+    pub fn add_passive_socket(&mut self, announced: Vec<SocketAddr>) -> usize {
+        let number = self.add_socket(announced);
+        self.passive.push(number);
+        number
     }
 
     /// Takes a further socket, announced as the given addresses; returns its number.
@@ -298,11 +309,17 @@ impl Endpoint {
         if self.sessions.len() >= limit {
             return Err(Error::TooManySessions { limit });
         }
-        let announced = sockets.iter().filter_map(|number| self.sockets.get(number));
-        let locals: Vec<SocketAddr> = announced.flatten().copied().collect();
+        let announced = |passive: bool| -> Vec<SocketAddr> {
+            let sockets = sockets.iter().filter(|number| self.passive.contains(number) == passive);
+            sockets.filter_map(|number| self.sockets.get(number)).flatten().copied().collect()
+        };
+        let (locals, passive) = (announced(false), announced(true));
         let mut session = self.stack.session(now, &locals, &options.tracks)?;
         if let Some((base, mapped)) = self.mapped.filter(|(base, _)| locals.contains(base)) {
             session.add_mapped_address(now, base, mapped)?;
+        }
+        for address in passive {
+            session.add_passive_address(now, address)?;
         }
         for (label, channel) in &options.channels {
             session.open_channel(now, label, channel)?;

@@ -15,6 +15,7 @@ mod connection;
 mod driver;
 mod error;
 mod event;
+mod frames;
 mod mapping;
 mod metrics;
 mod socket;

@@ -26,6 +26,16 @@ pub(crate) fn dropped_packet() {
     counter!("sluicegate_rtc_driver_dropped_packets_total").increment(1);
 }
 
+/// A connection by TCP was accepted. Moves the gauge `sluicegate_rtc_driver_tcp_connections`.
+pub(crate) fn stream_began() {
+    gauge!("sluicegate_rtc_driver_tcp_connections").increment(1.0);
+}
+
+/// A connection by TCP has ended. Moves the gauge `sluicegate_rtc_driver_tcp_connections`.
+pub(crate) fn stream_ended() {
+    gauge!("sluicegate_rtc_driver_tcp_connections").decrement(1.0);
+}
+
 /// Brings the endpoint's own counters up to date: datagrams of no session move
 /// `sluicegate_rtc_driver_stray_datagrams_total`, panics of the stack `sluicegate_rtc_driver_stack_panics_total`.
 pub(crate) fn endpoint(counters: Counters) {

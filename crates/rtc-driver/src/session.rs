@@ -8,9 +8,20 @@ use bytes::BytesMut;
 use crate::media::{RtpPacket, TrackId};
 use crate::{ChannelId, ChannelOptions, Error, Event, Message};
 
+/// What carries a session's datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// UDP.
+    Udp,
+    /// TCP, each datagram in a frame (RFC 6544).
+    Tcp,
+}
+
 /// A datagram that a session wants sent.
 #[derive(Debug, Clone)]
 pub struct Transmit {
+    /// What carries it.
+    pub carrier: Carrier,
     /// The announced local address it leaves from.
     pub local: SocketAddr,
     /// Where it goes.
@@ -64,6 +75,16 @@ pub trait Session: Send {
     /// [`Error::Refused`] where the stack does not take it.
     fn add_mapped_address(&mut self, now: Instant, base: SocketAddr, mapped: SocketAddr) -> Result<(), Error>;
 
+    /// Announces an address where connections by TCP are accepted (RFC 6544), the last resort of peers without UDP. It is
+    /// asked before the first description; a stack without TCP leaves it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the stack does not take it.
+    fn add_passive_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), Error> {
+        let _ = (now, address);
+        Ok(())
+    }
+
     /// Asks for a data channel. [`Event::ChannelOpen`] or [`Event::ChannelClosed`] follows.
     ///
     /// # Errors
@@ -104,6 +125,11 @@ pub trait Session: Send {
 
     /// Takes a datagram that arrived at the announced address `local`.
     fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, data: BytesMut);
+
+    /// Takes a frame that arrived by TCP at the announced address `local`.
+    fn handle_frame(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, data: BytesMut) {
+        let _ = (now, local, remote, data);
+    }
 
     /// Does what is due.
     fn handle_timeout(&mut self, now: Instant);

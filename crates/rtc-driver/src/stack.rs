@@ -6,6 +6,7 @@ mod description;
 mod handshake;
 mod interceptors;
 mod media;
+mod passive;
 mod signalling;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,7 +25,7 @@ use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 pub(crate) use build::Stack;
 
 use crate::media::{RtpPacket, TrackId};
-use crate::session::{Session, Transmit};
+use crate::session::{Carrier, Session, Transmit};
 use crate::wire::{Kind, classify, holds_forged_cipher_change};
 use crate::{ChannelId, ChannelOptions, CloseReason, Config, Error, Event, Message, State};
 
@@ -72,14 +73,16 @@ pub(crate) struct RtcSession {
     repeats: handshake::Repeats,
     /// DTLS that came before ICE chose a path. The stack drops it, and the peer repeats it only a second later.
     early: Vec<TaggedBytesMut>,
+    passive: passive::Passive,
     /// DTLS came in: the peer may have said goodbye, which raises no event on sessions without channels.
     look_for_goodbye: bool,
 }
 
 /// What the stack wrote, as a datagram.
-fn transmit(written: TaggedBytesMut) -> Option<Transmit> {
+fn transmit(written: TaggedBytesMut) -> Transmit {
     let TransportContext { local_addr: local, peer_addr: remote, transport_protocol, .. } = written.transport;
-    (transport_protocol == TransportProtocol::UDP).then_some(Transmit { local, remote, data: written.message })
+    let carrier = if transport_protocol == TransportProtocol::TCP { Carrier::Tcp } else { Carrier::Udp };
+    Transmit { carrier, local, remote, data: written.message }
 }
 
 impl RtcSession {
@@ -142,7 +145,8 @@ impl RtcSession {
                 RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => self.on_state(state),
                 RTCPeerConnectionEvent::OnIceCandidateEvent(event) => {
                     if let Ok(candidate) = event.candidate.to_json() {
-                        self.events.push_back(Event::Candidate(candidate.candidate));
+                        self.events
+                            .push_back(Event::Candidate(description::passive(&candidate.candidate).into_owned()));
                     }
                 }
                 RTCPeerConnectionEvent::OnDataChannel(event) => self.on_channel(&event),
@@ -220,7 +224,7 @@ impl RtcSession {
 
     fn collect_transmits(&mut self) {
         while let Some(written) = self.stack.poll_write() {
-            self.transmits.extend(transmit(written));
+            self.transmits.push_back(transmit(written));
         }
     }
 
@@ -238,6 +242,30 @@ impl RtcSession {
         }
         self.handshake_bytes = self.handshake_bytes.saturating_add(data.len());
         self.handshake_bytes <= MAX_HANDSHAKE_BYTES && !self.repeats.is_repeat(data)
+    }
+
+    fn take(
+        &mut self,
+        now: Instant,
+        transport_protocol: TransportProtocol,
+        local: SocketAddr,
+        remote: SocketAddr,
+        data: BytesMut,
+    ) {
+        self.now = self.now.max(now);
+        if self.phase == Phase::Ended || !self.admits(&data) {
+            return;
+        }
+        let transport = TransportContext { local_addr: local, peer_addr: remote, transport_protocol, ecn: None };
+        let datagram = TaggedBytesMut { now, transport, message: data };
+        let early = self.phase != Phase::Up && !self.ice_connected();
+        if early && matches!(classify(&datagram.message), Kind::Dtls) {
+            if self.early.len() < MAX_EARLY {
+                self.early.push(datagram);
+            }
+            return;
+        }
+        self.hand_over(datagram);
     }
 }
 
@@ -264,6 +292,11 @@ impl Session for RtcSession {
 
     fn add_mapped_address(&mut self, now: Instant, base: SocketAddr, mapped: SocketAddr) -> Result<(), Error> {
         self.mapped(now, base, mapped)
+    }
+
+    fn add_passive_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), Error> {
+        self.now = self.now.max(now);
+        self.announce_passive(address)
     }
 
     fn open_channel(&mut self, now: Instant, label: &str, options: &ChannelOptions) -> Result<ChannelId, Error> {
@@ -303,25 +336,13 @@ impl Session for RtcSession {
     }
 
     fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, data: BytesMut) {
-        self.now = self.now.max(now);
-        if self.phase == Phase::Ended || !self.admits(&data) {
-            return;
+        self.take(now, TransportProtocol::UDP, local, remote, data);
+    }
+
+    fn handle_frame(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, data: BytesMut) {
+        if self.passive.admits(now, self.ice_connected()) {
+            self.take(now, TransportProtocol::TCP, local, remote, data);
         }
-        let transport = TransportContext {
-            local_addr: local,
-            peer_addr: remote,
-            transport_protocol: TransportProtocol::UDP,
-            ecn: None,
-        };
-        let datagram = TaggedBytesMut { now, transport, message: data };
-        let early = self.phase != Phase::Up && !self.ice_connected();
-        if early && matches!(classify(&datagram.message), Kind::Dtls) {
-            if self.early.len() < MAX_EARLY {
-                self.early.push(datagram);
-            }
-            return;
-        }
-        self.hand_over(datagram);
     }
 
     fn handle_timeout(&mut self, now: Instant) {

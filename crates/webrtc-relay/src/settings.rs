@@ -18,6 +18,8 @@ pub struct Settings {
     pub enabled: bool,
     /// Where to listen by UDP, at most one address of each family; without it on all of IPv4, at the port of the main listener.
     listen: Option<Vec<SocketAddr>>,
+    /// Where to take clients by TCP that cannot use UDP; without it nowhere.
+    tcp_listen: Option<TcpListen>,
     /// Addresses to announce instead of the host's own, for a host behind one-to-one NAT.
     pub public_ips: Vec<IpAddr>,
     /// Answer connectivity checks without sending any; only for hosts that everybody can reach.
@@ -30,6 +32,14 @@ pub struct Settings {
     max_sessions: usize,
     /// How often a publisher that sends no key frame by itself is asked for one.
     key_frame_interval: Span,
+}
+
+/// One address, or one of each family.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "an address like \"0.0.0.0:8443\", or a list of one of each family")]
+enum TcpListen {
+    One(SocketAddr),
+    Each(Vec<SocketAddr>),
 }
 
 /// A STUN or TURN server.
@@ -48,6 +58,7 @@ impl Default for Settings {
         Self {
             enabled: true,
             listen: None,
+            tcp_listen: None,
             public_ips: driver.public_ips,
             ice_lite: driver.ice_lite,
             stun_server: None,
@@ -81,6 +92,11 @@ impl Settings {
         let everywhere = || vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
         sluicegate_rtc_driver::Config {
             listen: self.listen.clone().unwrap_or_else(everywhere),
+            tcp_listen: match &self.tcp_listen {
+                None => Vec::new(),
+                Some(TcpListen::One(address)) => vec![*address],
+                Some(TcpListen::Each(addresses)) => addresses.clone(),
+            },
             public_ips: self.public_ips.clone(),
             ice_lite: self.ice_lite,
             stun_server: self.stun_server,
@@ -114,6 +130,9 @@ impl Settings {
         }
         let driver = Driver::bind(self.driver(port)).map_err(|error| Failure::work("setting up WebRTC", error))?;
         tracing::info!(addresses = ?driver.addresses(), "WebRTC by UDP");
+        if !driver.tcp_addresses().is_empty() {
+            tracing::info!(addresses = ?driver.tcp_addresses(), "WebRTC by TCP");
+        }
         let engine = Engine::new(hub.clone(), driver, self.engine(foreign_publishers));
         engine.map(Some).map_err(|error| Failure::work("setting up WebRTC", error))
     }

@@ -21,6 +21,7 @@ mod rtcpilot;
 mod rtmp;
 mod sources;
 mod stage;
+mod tcp;
 mod tls;
 mod tokens;
 mod turn;

@@ -68,6 +68,11 @@ impl Ports {
         (None, ports)
     }
 
+    /// Where others put datagrams that have arrived; a full one makes them wait.
+    pub(super) fn inlet(&self) -> mpsc::Sender<Vec<Datagram>> {
+        self.sender.clone()
+    }
+
     /// The next datagrams of any of them. Safe to cancel.
     pub(super) async fn receive(&mut self) -> Vec<Datagram> {
         // The channel does not end: a sender is kept here.

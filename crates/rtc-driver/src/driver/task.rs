@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::ports::{Port, Ports};
+use super::streams::Streams;
 use super::{Command, Reply, Request};
 use crate::connection::{MAX_NEWS, Shared};
 use crate::endpoint::{Counters, Datagram};
@@ -43,6 +45,8 @@ pub(super) struct Task {
     /// The shared sockets. Those of single sessions have a task each, so that none is looked at in vain.
     readers: Vec<Reader>,
     ports: Ports,
+    /// Peers by TCP.
+    streams: Streams,
     inbox: mpsc::UnboundedReceiver<Command>,
     /// For new handles; weak, so that the task ends when all handles are gone.
     commands: mpsc::WeakUnboundedSender<Command>,
@@ -57,6 +61,7 @@ impl Task {
         config: Arc<Config>,
         endpoint: Endpoint,
         sockets: Vec<Arc<Socket>>,
+        listeners: Vec<(usize, TcpListener)>,
         inbox: mpsc::UnboundedReceiver<Command>,
         commands: mpsc::WeakUnboundedSender<Command>,
     ) -> Self {
@@ -67,7 +72,8 @@ impl Task {
         let readers = sockets.iter().enumerate().map(read).collect();
         let sockets = sockets.into_iter().enumerate().collect();
         let ports = Ports::default();
-        Self { config, endpoint, sockets, readers, ports, inbox, commands, owners, outbox, arrived, shown }
+        let streams = Streams::start(listeners, config.max_sessions, ports.inlet());
+        Self { config, endpoint, sockets, readers, ports, streams, inbox, commands, owners, outbox, arrived, shown }
     }
 
     pub(super) async fn run(mut self) {
@@ -167,7 +173,8 @@ impl Task {
     fn collect(&mut self) {
         let mut lost = 0;
         while let Some(outgoing) = self.endpoint.poll_transmit() {
-            lost += u64::from(!self.outbox.push(outgoing));
+            let sent = self.streams.send(&outgoing).unwrap_or_else(|| self.outbox.push(outgoing));
+            lost += u64::from(!sent);
         }
         if lost > 0 {
             metrics::lost(lost);

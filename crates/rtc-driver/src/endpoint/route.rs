@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::{Datagram, Endpoint, MIN_PAUSE, Outgoing, guarded};
-use crate::session::Transmit;
+use crate::session::{Carrier, Transmit};
 use crate::table::{Check, Claim};
 use crate::wire::{Class, Kind, Stun, classify};
 use crate::{ChannelId, CloseReason, Event, Message, SessionId, State};
@@ -51,8 +51,13 @@ impl Endpoint {
             entry.status.received += datagram.data.len() as u64;
             entry.status.round_trip = round_trip.or(entry.status.round_trip);
         }
+        let passive = self.passive.contains(&datagram.socket);
         let handed = self.command(now, id, |session| {
-            session.handle_datagram(now, local, datagram.from, datagram.data);
+            if passive {
+                session.handle_frame(now, local, datagram.from, datagram.data);
+            } else {
+                session.handle_datagram(now, local, datagram.from, datagram.data);
+            }
             Ok(())
         });
         if proven && handed.is_ok() {
@@ -126,9 +131,12 @@ impl Endpoint {
     }
 
     pub(super) fn post(&mut self, now: Instant, id: SessionId, transmit: Transmit) {
-        let Transmit { local, remote, data } = transmit;
+        let Transmit { carrier, local, remote, data } = transmit;
         let Some(entry) = self.sessions.get_mut(&id) else { return };
-        let announces = |number: &&usize| self.sockets.get(number).is_some_and(|announced| announced.contains(&local));
+        let announces = |number: &&usize| {
+            let announced = self.sockets.get(number).is_some_and(|announced| announced.contains(&local));
+            announced && self.passive.contains(number) == (carrier == Carrier::Tcp)
+        };
         let Some(socket) = entry.sockets.iter().find(announces).copied() else { return };
         entry.status.sent += data.len() as u64;
         match classify(&data) {

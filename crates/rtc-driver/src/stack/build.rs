@@ -81,6 +81,7 @@ impl Stack {
             handshake_bytes: 0,
             repeats: super::handshake::Repeats::default(),
             early: Vec::new(),
+            passive: super::passive::Passive::default(),
             look_for_goodbye: false,
         };
         for (order, local) in locals.iter().enumerate() {
@@ -99,7 +100,7 @@ impl Stack {
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
             // Names under `.local` would need multicast on every interface; such peers reach us by their own checks.
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
-            .with_network_types(vec![NetworkType::Udp4, NetworkType::Udp6])
+            .with_network_types(network_types(config))
             .with_srtp_replay_protection_window(REPLAY_WINDOW)
             .with_lite(config.ice_lite)
             // The stack's handshake survives loss better in this role.
@@ -110,6 +111,11 @@ impl Stack {
             .with_sctp_max_receive_buffer_size(config.receive_window)
             .build()
     }
+}
+
+fn network_types(config: &Config) -> Vec<NetworkType> {
+    let tcp = if config.tcp_listen.is_empty() { &[][..] } else { &[NetworkType::Tcp4, NetworkType::Tcp6][..] };
+    [&[NetworkType::Udp4, NetworkType::Udp6], tcp].concat()
 }
 
 /// RFC 8445 section 5.1.2.1 with type preference 126; the earlier addresses are preferred.

@@ -1,7 +1,19 @@
 //! Our descriptions, put right where the stack writes what browsers do not read.
 
+use std::borrow::Cow;
+
 const CANDIDATE: &str = "a=candidate:";
 const END: &str = "a=end-of-candidates";
+
+/// A candidate of ours as peers are to read it: by TCP we accept connections (RFC 6544 section 4.5).
+pub(super) fn passive(candidate: &str) -> Cow<'_, str> {
+    let by_tcp = candidate.split(' ').nth(2).is_some_and(|transport| transport.eq_ignore_ascii_case("tcp"));
+    if by_tcp && !candidate.contains(" tcptype ") {
+        Cow::Owned(format!("{candidate} tcptype passive"))
+    } else {
+        Cow::Borrowed(candidate)
+    }
+}
 
 /// Moves the candidates to the first media section that is not refused. The stack writes them into the first of all,
 /// where a browser ignores them if that one is refused (RFC 9429 section 5.10: nothing of it is processed). Candidates of
@@ -10,7 +22,8 @@ pub(super) fn tidied(description: &str) -> String {
     let lines = || description.lines().filter(|line| !line.is_empty());
     let is_ours = |line: &&str| line.starts_with(CANDIDATE) || *line == END;
     let first_component = |line: &&str| line.split(' ').nth(1).is_none_or(|component| component == "1");
-    let candidates: Vec<&str> = lines().filter(is_ours).filter(first_component).collect();
+    let candidates: Vec<Cow<'_, str>> = lines().filter(is_ours).filter(first_component).map(passive).collect();
+    let candidates: Vec<&str> = candidates.iter().map(|line| &**line).collect();
     let mut tidied = String::with_capacity(description.len());
     let mut put = |lines: &[&str]| {
         for line in lines {
@@ -42,6 +55,16 @@ mod tests {
     const HEAD: &str = "v=0\r\na=group:BUNDLE 1 2\r\n";
     const CANDIDATES: &str = "a=candidate:1 1 udp 7 192.0.2.1 5 typ host\r\na=end-of-candidates\r\n";
     const SECOND: &str = "a=candidate:1 2 udp 7 192.0.2.1 5 typ host\r\n";
+
+    #[test]
+    fn connections_are_awaited_not_made() {
+        let line = "a=candidate:9 1 tcp 7 192.0.2.1 8443 typ host";
+        assert_eq!(passive(line), format!("{line} tcptype passive"));
+        assert_eq!(passive(&passive(line)), passive(line));
+        let datagrams = "candidate:1 1 udp 7 192.0.2.1 5 typ host";
+        assert_eq!(passive(datagrams), datagrams);
+        assert_eq!(passive(END), END);
+    }
 
     #[test]
     fn candidates_go_to_the_first_living_section() {

@@ -247,7 +247,7 @@ impl RtcSession {
             }
             for _ in few {
                 let Some(written) = self.stack.poll_write() else { break };
-                out.extend(transmit(written));
+                out.push(transmit(written));
             }
         }
         Ok(())

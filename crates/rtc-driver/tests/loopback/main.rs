@@ -6,3 +6,4 @@ mod echo;
 mod limits;
 mod many;
 mod peer;
+mod tcp;

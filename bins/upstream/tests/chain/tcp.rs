@@ -1,0 +1,77 @@
+//! Browsers that cannot use UDP publish and play by TCP.
+
+use std::path::Path;
+
+use sluicegate_testbed::api;
+use sluicegate_testbed::browser::Browser;
+use sluicegate_testbed::peer::{Peer, find};
+
+use crate::stage::Upstream;
+use crate::webrtc::{call, page, pictures_advance};
+
+/// From now on the page knows no address of the upstream for UDP, and tells none of its own, so that only a connection by
+/// TCP is left.
+const WITHOUT_UDP: &str = "
+    const set = RTCPeerConnection.prototype.setRemoteDescription;
+    RTCPeerConnection.prototype.setRemoteDescription = function ({type, sdp}) {
+        const lines = sdp.split('\\r\\n').filter((line) => !/^a=candidate:\\S+ \\d+ udp /i.test(line));
+        return set.call(this, {type, sdp: lines.join('\\r\\n')});
+    };
+    Object.defineProperty(RTCPeerConnection.prototype, 'onicecandidate', {set() {}});
+    globalThis.path = async () => {
+        const stats = await pc.getStats();
+        const transport = [...stats.values()].find(({type}) => type === 'transport') ?? {};
+        return stats.get(stats.get(transport.selectedCandidatePairId)?.remoteCandidateId)?.protocol;
+    };
+    true";
+
+async fn upstream() -> Upstream {
+    let state = tempfile::tempdir().unwrap();
+    let config = state.path().join("upstream.toml");
+    std::fs::write(&config, "[webrtc]\nlisten = ['127.0.0.1:0']\ntcp_listen = '127.0.0.1:0'\n").unwrap();
+    let config = config.display().to_string();
+    Upstream::start_at("127.0.0.1:0", state, &["--config", &config]).await
+}
+
+async fn page_without_udp(chromium: &Path, upstream: &Upstream) -> Browser {
+    let mut browser = page(chromium, upstream).await;
+    assert_eq!(browser.value(WITHOUT_UDP).await, true);
+    browser
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_and_a_viewer_without_udp() {
+    let Some(chromium) = find(Peer::Chromium) else { return };
+    let upstream = upstream().await;
+    let mut camera = page_without_udp(&chromium, &upstream).await;
+    assert_eq!(call(&mut camera, "publish", &upstream.url("http", "/whip/room/a")).await, true);
+    assert_eq!(camera.until("path()").await, "tcp");
+    api::until_stream(&upstream.address, "room/a", "live").await;
+
+    let mut viewer = page_without_udp(&chromium, &upstream).await;
+    assert_eq!(call(&mut viewer, "play", &upstream.url("http", "/whep/room/a")).await, true);
+    pictures_advance(&mut viewer).await;
+    viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+    assert_eq!(viewer.until("path()").await, "tcp");
+
+    // The goodbye comes through as well.
+    assert_eq!(camera.value("fetch(session, {method: 'DELETE'}).then(({status}) => status)").await, 200);
+    viewer.until("pc.connectionState !== 'connected'").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_udp_works_it_is_taken() {
+    let Some(chromium) = find(Peer::Chromium) else { return };
+    let upstream = upstream().await;
+    let mut camera = page(&chromium, &upstream).await;
+    assert_eq!(call(&mut camera, "publish", &upstream.url("http", "/whip/room/a")).await, true);
+    api::until_stream(&upstream.address, "room/a", "live").await;
+    let answer = camera.value("pc.remoteDescription.sdp").await;
+    let passive = |line: &&str| line.starts_with("a=candidate:") && line.contains(" typ host tcptype passive");
+    assert_eq!(answer.as_str().unwrap().lines().filter(passive).count(), 1, "{answer}");
+    let protocol = "pc.getStats().then((stats) => {
+        const transport = [...stats.values()].find(({type}) => type === 'transport');
+        return stats.get(stats.get(transport.selectedCandidatePairId)?.remoteCandidateId)?.protocol;
+    })";
+    assert_eq!(camera.until(protocol).await, "udp");
+}
