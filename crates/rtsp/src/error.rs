@@ -1,8 +1,11 @@
-//! Why a pull ends.
+//! Why a pull, a push or a client's connection ends.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A stream cannot be pulled, or not any longer.
+use crate::Violation;
+
+/// A stream cannot be pulled, pushed or served, or not any longer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -40,4 +43,80 @@ pub enum Error {
     /// The hub refuses the stream, or ended it.
     #[error(transparent)]
     Hub(#[from] sluicegate_hub::Error),
+    /// A service parameter is out of range; the operator mends it.
+    #[error("configuration: {fault}")]
+    Config {
+        /// Which field, and what it must be.
+        fault: &'static str,
+    },
+    /// The port cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The server cannot be reached, or is not trusted.
+    #[error("cannot connect")]
+    Connect(#[source] sluicegate_net::Error),
+    /// The other side breaks the protocol, is late, or refuses.
+    #[error(transparent)]
+    Wire(#[from] Violation),
+    /// The credentials are missing or wrong.
+    #[error("a valid token is needed, as the password of any user or as ?token=TOKEN")]
+    Denied,
+    /// The server wants credentials of a kind that we do not have.
+    #[error("the server wants other credentials than the URL has")]
+    Credentials,
+    /// The tracks of the stream have become others than those that were described.
+    #[error("the stream's tracks have changed")]
+    Changed,
+    /// The other side took nothing for too long; its connection ends.
+    #[error("nothing could be sent for {after:?}")]
+    Stalled {
+        /// The time allowed.
+        after: Duration,
+    },
+    /// The other side has hung up in the middle.
+    #[error("the connection was closed")]
+    Closed,
+    /// The connection failed.
+    #[error("connection failed")]
+    Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// The status that tells a client (RFC 2326 section 7.1.1).
+    pub(crate) fn status(&self) -> u16 {
+        use sluicegate_hub::{Ended, Error as Hub, Reason};
+        match self {
+            Self::Denied => 401,
+            Self::Hub(Hub::Conflict { .. } | Hub::Reserved { .. }) => 403,
+            Self::Hub(Hub::Ended(Ended { reason: Reason::TooManyViewers })) => 453,
+            Self::Hub(Hub::Name { .. } | Hub::NotFound { .. } | Hub::Ended(_)) => 404,
+            Self::Wire(Violation::Description) | Self::Unusable { .. } => 415,
+            Self::Wire(_) => 400,
+            _ => 503,
+        }
+    }
+
+    /// A word for counters.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Wire(Violation::Silent) | Self::Stalled { .. } | Self::Silent { .. } => "silent",
+            Self::Wire(_) => "malformed",
+            Self::Hub(_) | Self::Changed => "closed",
+            Self::Denied => "denied",
+            _ => "failed",
+        }
+    }
+
+    /// The error and its causes on one line.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let first: &(dyn std::error::Error + 'static) = self;
+        let causes = std::iter::successors(Some(first), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
 }

@@ -1,6 +1,6 @@
 //! The crate's counters, for any recorder of the `metrics` facade.
 
-use metrics::counter;
+use metrics::{counter, gauge};
 
 /// A server has begun to send. Moves `sluicegate_rtsp_pulls_total`.
 pub(crate) fn pulled() {
@@ -10,4 +10,21 @@ pub(crate) fn pulled() {
 /// A packet or a frame could not be used. Moves `sluicegate_rtsp_faults_total`.
 pub(crate) fn fault() {
     counter!("sluicegate_rtsp_faults_total").increment(1);
+}
+
+/// A connection was accepted. Moves the gauge `sluicegate_rtsp_connections`.
+pub(crate) fn came() {
+    gauge!("sluicegate_rtsp_connections").increment(1.0);
+}
+
+/// A connection ended. Moves the gauge `sluicegate_rtsp_connections`, and `sluicegate_rtsp_ended_total` with its reason:
+/// `done`, `malformed`, `silent`, `closed` by the hub, `denied`, or `failed`.
+pub(crate) fn left(reason: &'static str) {
+    gauge!("sluicegate_rtsp_connections").decrement(1.0);
+    counter!("sluicegate_rtsp_ended_total", "reason" => reason).increment(1);
+}
+
+/// A stream is pushed. Moves `sluicegate_rtsp_pushes_total`.
+pub(crate) fn pushed() {
+    counter!("sluicegate_rtsp_pushes_total").increment(1);
 }

@@ -1,0 +1,260 @@
+//! The port, and what its connections share.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluicegate_hub::{Hub, StreamName};
+use sluicegate_net::listener::Socket;
+use sluicegate_net::shutdown::Shutdown;
+use sluicegate_net::tls::ServerTls;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+mod connection;
+pub(crate) mod format;
+mod intake;
+pub(crate) mod line;
+pub(crate) mod player;
+mod udp;
+
+pub use format::Output;
+
+use connection::Connection;
+use udp::Ports;
+
+use crate::{Credentials, Error, metrics};
+
+/// How long a TLS handshake may take.
+const TLS_WAIT: Duration = Duration::from_secs(10);
+/// How long connections may take to end after a shutdown has begun.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// What a client asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Whether it wants to publish; else it wants to play.
+    pub publishes: bool,
+    /// The stream.
+    pub name: &'a StreamName,
+    /// What it shows: [`Credentials::prove`] tells whether it knows a token.
+    pub credentials: &'a Credentials,
+    /// Where it connects from.
+    pub peer: SocketAddr,
+}
+
+/// Decides who may do what. It must not block.
+pub trait Gate: Send + Sync + 'static {
+    /// Whether the client may do what it asks for.
+    fn admits(&self, ask: &Ask<'_>) -> bool;
+}
+
+/// Limits and times of a [`Service`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How long a player waits for a stream before it is told that there is none. Default 15 s, as long as viewers are
+    /// kept while a publisher is away.
+    pub wait: Duration,
+    /// A publisher that sends nothing for this long is dropped. Default 15 s.
+    pub publisher_silence: Duration,
+    /// A peer to which nothing could be sent for this long is dropped, and so is one whose kernel does not answer.
+    /// Default 15 s.
+    pub stall: Duration,
+    /// Bytes that the kernel may hold unsent for a player (`TCP_NOTSENT_LOWAT`). Default 128 KiB: a key frame of a
+    /// 720p stream; more would hide a slow player from us, less costs wake-ups.
+    pub unsent_bytes: u32,
+    /// Connections at once; more wait in the system's queue. Default 4,096, at some 20 KiB each.
+    pub connections: usize,
+    /// Whether a new publisher takes the place of a live one instead of being refused. Default no.
+    pub replace_publisher: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(15),
+            publisher_silence: Duration::from_secs(15),
+            stall: Duration::from_secs(15),
+            unsent_bytes: 128 << 10,
+            connections: 4_096,
+            replace_publisher: false,
+        }
+    }
+}
+
+impl Config {
+    /// Checks that the limits leave room to work.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the field.
+    pub fn validate(&self) -> Result<(), Error> {
+        let faults = [
+            ("unsent_bytes must be at least 4096", self.unsent_bytes < 4_096),
+            ("publisher_silence must not be 0", self.publisher_silence.is_zero()),
+            ("stall must be at least 1 s", self.stall < Duration::from_secs(1)),
+            ("connections must not be 0", self.connections == 0),
+        ];
+        faults.iter().find(|(_, wrong)| *wrong).map_or(Ok(()), |(fault, _)| Err(Error::Config { fault }))
+    }
+}
+
+/// Playing and publishing by RTSP. Clones share all.
+#[derive(Debug, Clone)]
+pub struct Service(Arc<Shared>);
+
+/// What all connections share.
+struct Shared {
+    hub: Hub,
+    config: Config,
+    output: Output,
+    gate: Arc<dyn Gate>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+    tls: Option<ServerTls>,
+    udp: Option<Arc<Ports>>,
+}
+
+impl Listener {
+    /// Binds; port 0 takes a free one. With a certificate it is RTSP over TLS, else RTSP. `udp_port` is the first of two
+    /// UDP ports from which players get packets that do not want them on their connection, 0 for a free pair. Without it,
+    /// and with TLS, which does not cover UDP, all packets go on the connection.
+    ///
+    /// # Errors
+    /// An address is taken or not ours.
+    pub async fn bind(address: SocketAddr, tls: Option<ServerTls>, udp_port: Option<u16>) -> Result<Self, Error> {
+        let failed = |source| Error::Listen { address, source };
+        let tcp = TcpListener::bind(address).await.map_err(failed)?;
+        let address = tcp.local_addr().map_err(failed)?;
+        let udp = match udp_port.filter(|_| tls.is_none()) {
+            None => None,
+            Some(first) => {
+                let failed = |source| Error::Listen { address: SocketAddr::new(address.ip(), first), source };
+                Some(Arc::new(Ports::bind(address.ip(), first).await.map_err(failed)?))
+            }
+        };
+        Ok(Self { tcp, address, tls, udp })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `rtsp` or `rtsps`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "rtsps" } else { "rtsp" }
+    }
+}
+
+impl Service {
+    /// A service over `hub`; `gate` decides who may do what.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names a limit that leaves no room to work.
+    pub fn new(hub: Hub, config: Config, output: Output, gate: Arc<dyn Gate>) -> Result<Self, Error> {
+        config.validate()?;
+        Ok(Self(Arc::new(Shared { hub, config, output, gate })))
+    }
+
+    /// Serves until `shutdown`; then all connections end within 3 s.
+    pub async fn serve(self, listener: Listener, shutdown: Shutdown) {
+        let places = Arc::new(Semaphore::new(self.0.config.connections));
+        let tasks = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.begun() => break,
+                accepted = accept(&listener.tcp, &places) => accepted,
+            };
+            match accepted {
+                Ok((tcp, peer, place)) => {
+                    let (shared, udp, shutdown) = (Arc::clone(&self.0), listener.udp.clone(), shutdown.clone());
+                    let visit = Visit { shared, udp, peer, shutdown };
+                    let tls = listener.tls.clone();
+                    tasks.spawn(async move {
+                        serve_one(visit, tcp, tls).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    // Without file descriptors the next try fails at once too; others may close meanwhile.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(listener);
+        tasks.close();
+        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+            tracing::debug!("RTSP connections were cut");
+        }
+    }
+}
+
+/// A client's coming.
+struct Visit {
+    shared: Arc<Shared>,
+    udp: Option<Arc<Ports>>,
+    peer: SocketAddr,
+    shutdown: Shutdown,
+}
+
+impl Visit {
+    /// Where the client gets packets by UDP: where its connection comes from, and nowhere else.
+    fn ip(&self) -> IpAddr {
+        match self.peer.ip() {
+            IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
+            ip @ IpAddr::V4(_) => ip,
+        }
+    }
+}
+
+async fn accept(
+    tcp: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (tcp, peer) = tcp.accept().await?;
+    Ok((tcp, peer, place))
+}
+
+async fn serve_one(visit: Visit, tcp: TcpStream, tls: Option<ServerTls>) {
+    metrics::came();
+    let (peer, config) = (visit.peer, &visit.shared.config);
+    let (unsent_bytes, stall) = (config.unsent_bytes, config.stall);
+    let done = async {
+        tcp.set_nodelay(true)?;
+        let socket = match tls {
+            None => Socket::from(tcp),
+            Some(tls) => match tokio::time::timeout(TLS_WAIT, tls.accept(tcp)).await {
+                Ok(accepted) => accepted?,
+                Err(_) => return Err(Error::Silent { after: TLS_WAIT }),
+            },
+        };
+        // The kernel must not hide a slow or dead player.
+        socket.set_notsent_lowat(unsent_bytes)?;
+        socket.set_user_timeout(stall)?;
+        Connection::new(visit, socket).run().await
+    };
+    match done.await {
+        Ok(()) => metrics::left("done"),
+        Err(error) => {
+            metrics::left(error.label());
+            tracing::debug!(%peer, error = error.reason(), "an RTSP connection ended");
+        }
+    }
+}
