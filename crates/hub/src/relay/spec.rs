@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn logs_show_the_host_alone() {
-        let place = |target: &str| Spec::push(StreamName::parse("a").unwrap(), target, Retry::Always).place().to_owned();
+        let place =
+            |target: &str| Spec::push(StreamName::parse("a").unwrap(), target, Retry::Always).place().to_owned();
         assert_eq!(place("rtmp://me:secret@live.example:1935/app/key?x=1"), "live.example:1935");
         assert_eq!(place("https://:a@b@host?token=t"), "host");
         assert_eq!(place("nonsense"), "nonsense");
