@@ -134,7 +134,7 @@ pub(crate) struct RelayAdd {
     pub(crate) direction: String,
     /// The stream here, such as cams/door-cam-7
     pub(crate) stream: String,
-    /// The URL of the other side, such as rtmp://host/app/key or https://host/whip/name
+    /// The URL of the other side, such as `rtmp://host/app/key` or `https://host/whip/name`
     pub(crate) target: String,
     /// The protocol where the URL's scheme does not tell: whip, whep or wcs
     #[arg(long)]
