@@ -10,6 +10,7 @@ mod config;
 mod cut;
 mod engine;
 mod error;
+mod estimate;
 mod format;
 mod fragment;
 mod http;

@@ -1,6 +1,6 @@
 //! The service's counters, for any recorder of the `metrics` facade.
 
-use metrics::counter;
+use metrics::{counter, histogram};
 
 /// A session ended. Moves `sluicegate_webrtc_sessions_ended_total` with its direction and reason.
 pub(crate) fn ended(direction: &'static str, reason: &'static str) {
@@ -25,4 +25,18 @@ pub(crate) fn left_out() {
 /// A payload of a publisher could not be read. Moves `sluicegate_webrtc_damaged_payloads_total`.
 pub(crate) fn damaged() {
     counter!("sluicegate_webrtc_damaged_payloads_total").increment(1);
+}
+
+/// A viewer whose path carries less than the stream was left without pictures until a key frame. Moves
+/// `sluicegate_webrtc_skips_total`.
+pub(crate) fn skipped() {
+    counter!("sluicegate_webrtc_skips_total").increment(1);
+}
+
+/// What a viewer's path that limits it was told to carry, at each of its reports. Moves
+/// `sluicegate_webrtc_viewer_estimate_bits_per_second`.
+pub(crate) fn estimate(bits_per_second: u64) {
+    // Rates are far below 2^53, up to where the conversion is exact.
+    #[expect(clippy::cast_precision_loss, reason = "see above")]
+    histogram!("sluicegate_webrtc_viewer_estimate_bits_per_second").record(bits_per_second as f64);
 }

@@ -13,6 +13,7 @@ use tokio::time::sleep_until;
 
 use crate::cut::Cuts;
 use crate::engine::{Place, Sent};
+use crate::estimate::Path;
 use crate::offer::codec;
 use crate::sound::{Feed, Opus};
 use crate::{Ending, Error, Session, metrics};
@@ -80,13 +81,15 @@ pub(crate) struct Playing {
     began: Option<Instant>,
     sent: u64,
     asked: Option<Instant>,
+    path: Path,
 }
 
 impl Playing {
     pub(crate) fn new(connection: Connection, source: Source, session: Session, lanes: &[Sent]) -> Self {
         let lanes = lanes.iter().copied().map(Lane::new).collect();
         let (tracks, skipping, began, sent, asked) = (None, true, None, 0, None);
-        Self { connection, source, session, lanes, tracks, skipping, began, sent, asked }
+        let path = Path::new(Instant::now());
+        Self { connection, source, session, lanes, tracks, skipping, began, sent, asked, path }
     }
 
     /// Runs until the session or the stream ends.
@@ -126,6 +129,15 @@ impl Playing {
             }
             Some(Event::KeyFrameWanted(_)) => {
                 self.want_key_frame();
+                Ok(())
+            }
+            Some(Event::ReceiverReport { track, lost, round_trip }) => {
+                let pictures = |lane: &Lane| lane.track == Some(track) && lane.codec.kind() == Kind::Video;
+                if self.lanes.iter().any(pictures) {
+                    self.path.report(Instant::now(), lost, round_trip);
+                    self.session.set_estimate(self.path.estimate());
+                    self.path.estimate().into_iter().for_each(metrics::estimate);
+                }
                 Ok(())
             }
             Some(_) => Ok(()),
@@ -186,13 +198,15 @@ impl Playing {
 
     fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
         self.check_tracks(batch)?;
+        let begins = self.skipping && batch.random_access;
         self.skipping &= !batch.random_access;
-        if self.skipping {
-            metrics::left_out();
-            return Ok(());
-        }
         let cut = self.source.cuts.of(self.source.output.body(batch));
-        for lane in &mut self.lanes {
+        if !self.admits(cut.bytes, begins) {
+            metrics::left_out();
+        }
+        let skipping = self.skipping;
+        // Sound goes on without pictures.
+        for lane in self.lanes.iter_mut().filter(|lane| !skipping || lane.codec.kind() == Kind::Audio) {
             let Some(track) = lane.track.filter(|_| lane.source == lane.codec) else { continue };
             let kind = lane.codec.kind();
             let packets = cut.of(kind);
@@ -208,9 +222,23 @@ impl Playing {
                 self.skipping = true;
             }
         }
-        self.source.place.subscriber.sent(cut.bytes);
-        self.sent = self.sent.saturating_add(cut.bytes as u64);
+        if !skipping {
+            self.source.place.subscriber.sent(cut.bytes);
+            self.sent = self.sent.saturating_add(cut.bytes as u64);
+        }
         Ok(())
+    }
+
+    /// Whether the pictures of a batch go out. A path that carries less than the stream gets them from key frame to key
+    /// frame.
+    fn admits(&mut self, bytes: usize, begins: bool) -> bool {
+        if self.skipping {
+            self.path.leave_out(bytes);
+        } else if !self.path.admits(Instant::now(), bytes, begins) {
+            self.skipping = true;
+            metrics::skipped();
+        }
+        !self.skipping
     }
 
     /// Sends what was made of the stream's sound since the last time. What a slow viewer has missed is left out.

@@ -1,6 +1,7 @@
 //! A session under way, as its maker sees it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sluicegate_hub::{Reason, StreamName};
@@ -83,6 +84,8 @@ struct Shared {
     handle: Handle,
     stage: watch::Sender<Stage>,
     exchange: Mutex<Exchange>,
+    /// Bits per second; zero while nothing limits.
+    estimate: AtomicU64,
 }
 
 impl Session {
@@ -90,7 +93,7 @@ impl Session {
         // 128 random bits: who knows them may end the session.
         let id = format!("{:032x}", rand::random::<u128>());
         let (stage, exchange) = (watch::Sender::new(Stage::Connecting), Mutex::new(Exchange { offer, version: 1 }));
-        Self(Arc::new(Shared { id, name, handle, stage, exchange }))
+        Self(Arc::new(Shared { id, name, handle, stage, exchange, estimate: AtomicU64::new(0) }))
     }
 
     /// Its name in paths, 32 hexadecimal digits that nobody can guess.
@@ -109,6 +112,17 @@ impl Session {
     #[must_use]
     pub fn stage(&self) -> watch::Receiver<Stage> {
         self.0.stage.subscribe()
+    }
+
+    /// Bits per second that a viewer's path carries, told from its receiver reports; `None` while nothing shows that it
+    /// carries less than the stream, and for publishers.
+    #[must_use]
+    pub fn estimate(&self) -> Option<u64> {
+        Some(self.0.estimate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
+    }
+
+    pub(crate) fn set_estimate(&self, rate: Option<u64>) {
+        self.0.estimate.store(rate.unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// Waits until media flows.
