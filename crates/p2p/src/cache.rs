@@ -96,6 +96,16 @@ where
         self.lock().kept.iter(now).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
+    /// Keeps a result, instead of what is kept under that key.
+    pub fn put(&self, key: &K, result: Result<V, E>, keep: Keep) {
+        let bytes = keep.bytes.saturating_add(ENTRY);
+        let mut shelf = self.lock();
+        shelf.kept.insert(key.clone(), result, bytes, keep.time, Instant::now());
+        // Gauges are of floats; what is kept is far below 2^53.
+        let bytes = u32::try_from(shelf.kept.bytes() >> 10).unwrap_or(u32::MAX);
+        metrics::gauge!("sluicegate_p2p_cache_bytes", "store" => self.name).set(f64::from(bytes) * 1_024.0);
+    }
+
     /// What is kept; else what `read` gives, which is then kept as `keep` says.
     ///
     /// # Errors
@@ -164,12 +174,7 @@ where
     E: Clone + Send + Sync + 'static,
 {
     fn done(&self, result: &Result<V, E>, keep: Keep) {
-        let bytes = keep.bytes.saturating_add(ENTRY);
-        let mut shelf = self.store.lock();
-        shelf.kept.insert(self.key.clone(), result.clone(), bytes, keep.time, Instant::now());
-        // Gauges are of floats; what is kept is far below 2^53.
-        let bytes = u32::try_from(shelf.kept.bytes() >> 10).unwrap_or(u32::MAX);
-        metrics::gauge!("sluicegate_p2p_cache_bytes", "store" => self.store.name).set(f64::from(bytes) * 1_024.0);
+        self.store.put(&self.key, result.clone(), keep);
     }
 }
 

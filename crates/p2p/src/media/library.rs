@@ -179,16 +179,21 @@ impl Library {
         self.part_of(&info, info.stream(id.itag)?, range, Some(id)).await
     }
 
-    /// The SHA-256 of a whole segment.
+    /// The SHA-256 of a whole segment as the origin has it, whoever gave it to us.
     ///
     /// # Errors
     /// As [`Library::segment`].
     pub async fn sha256(&self, id: &SegmentId) -> Result<[u8; 32], MediaError> {
         let (info, range) = self.place(id).await?;
         let (library, segment) = (self.clone(), id.clone());
+        let key = (Version::of(&info.id, info.stream(id.itag)?), range);
+        let part = key.clone();
         let read = move || {
             async move {
-                let bytes = library.segment(&segment).await?;
+                let mut bytes = library.segment(&segment).await?;
+                if library.0.neighbours.get().is_some() {
+                    bytes = library.checked(&info, &segment, part, bytes).await?;
+                }
                 // A segment of many megabytes takes longer than a task may hold its thread.
                 let hash = tokio::task::spawn_blocking(move || Sha256::digest(&bytes).into()).await;
                 hash.map_err(|_| MediaError::Answer { what: "hashing was broken off".to_owned() })
@@ -200,7 +205,25 @@ impl Library {
             Ok(hash) => Keep { time: INDEX_TIME, bytes: hash.len() },
             Err(error) => limits.failure(error),
         };
-        self.0.hashes.get(&(Version::of(&info.id, info.stream(id.itag)?), range), read, keep).await
+        self.0.hashes.get(&key, read, keep).await
+    }
+
+    /// What the origin has instead of what neighbours may have given, which is replaced where it is something else.
+    async fn checked(
+        &self,
+        info: &VideoInfo,
+        id: &SegmentId,
+        part: (Version, ByteRange),
+        given: Bytes,
+    ) -> Result<Bytes, MediaError> {
+        let own = self.0.read_own(info, info.stream(id.itag)?, part.1).await?;
+        if own != given {
+            tracing::warn!(%id, "neighbours gave other bytes than the origin");
+            metrics::counter!("sluicegate_p2p_neighbours_wrong_total").increment(1);
+            let keep = Keep { time: self.0.limits.part_time, bytes: own.len() };
+            self.0.parts.put(&part, Ok(own.clone()), keep);
+        }
+        Ok(own)
     }
 
     /// Bytes of a whole stream; the origin is asked where the document does not tell.
@@ -300,6 +323,12 @@ impl Inner {
         {
             return Ok(bytes);
         }
+        self.read_own(info, stream, range).await
+    }
+
+    /// The same, from nobody but the origin.
+    async fn read_own(&self, info: &VideoInfo, stream: &Stream, range: ByteRange) -> Result<Bytes, MediaError> {
+        let fits = |bytes: &Bytes| u64::try_from(bytes.len()) == Ok(range.count());
         let key = || format!("{:?} {range:?}", Version::of(&info.id, stream));
         let kept = match self.disk.get() {
             Some(disk) => disk.get(&key(), range.count()).await,

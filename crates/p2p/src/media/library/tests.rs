@@ -124,5 +124,9 @@ async fn neighbours_are_asked_first_and_are_believed_only_when_the_size_is_right
         let library = Library::new(Arc::new(given()), Limits::default());
         library.ask_first(Arc::new(Peers(Bytes::from(vec![b'n'; size]))));
         assert_eq!(library.segment(&id(1)).await.unwrap(), vec![right; 2_000]);
+        // Hashes are those of the origin's bytes, and show what was wrong.
+        let own = Library::new(Arc::new(given()), Limits::default());
+        assert_eq!(library.sha256(&id(1)).await, own.sha256(&id(1)).await);
+        assert_eq!(library.segment(&id(1)).await.unwrap(), vec![2; 2_000]);
     }
 }
