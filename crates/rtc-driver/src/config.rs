@@ -23,6 +23,9 @@ pub struct Config {
     /// A STUN server that tells the public address of a host behind NAT; asked at the start and every 25 s so that the
     /// mapping stays. Default: none.
     pub stun_server: Option<SocketAddr>,
+    /// The same by name and port, `stun.example.net:3478`, resolved at the start and again every 5 minutes; not beside
+    /// `stun_server`. Default: none.
+    pub stun_name: Option<String>,
     /// Sessions at once. Each costs about 350 KB when busy. Default: 4,096.
     pub max_sessions: usize,
     /// Bytes of a peer's session description. Default: 64 KiB; browsers send about 6 KB.
@@ -70,6 +73,7 @@ impl Default for Config {
             public_ips: Vec::new(),
             ice_lite: false,
             stun_server: None,
+            stun_name: None,
             max_sessions: 4096,
             max_description: 64 * 1024,
             max_candidates: 64,
@@ -110,6 +114,15 @@ impl Config {
         }
         if self.public_ips.iter().any(IpAddr::is_unspecified) {
             return fault("public_ips", "holds an unspecified address");
+        }
+        if let Some(name) = &self.stun_name {
+            if self.stun_server.is_some() {
+                return fault("stun_name", "stands beside stun_server");
+            }
+            let (host, port) = name.rsplit_once(':').unwrap_or_default();
+            if host.is_empty() || host.contains(['/', ' ']) || port.parse::<u16>().is_err() {
+                return fault("stun_name", "is not NAME:PORT, such as stun.example.net:3478");
+            }
         }
         if self.max_message == 0 || self.max_message > STACK_MAX_MESSAGE {
             return fault("max_message", "is not within 1 byte to 256 KiB");
@@ -168,6 +181,9 @@ mod tests {
         let twice = vec![SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2))];
         assert_eq!(field(Config { tcp_listen: twice.clone(), ..Config::default() }), "tcp_listen");
         assert_eq!(field(Config { listen: twice, ..Config::default() }), "listen");
+        for name in ["stun.example.net", ":3478", "stun.example.net:x", "http://stun.example.net:3478", ""] {
+            assert_eq!(field(Config { stun_name: Some(name.to_owned()), ..Config::default() }), "stun_name", "{name}");
+        }
         assert_eq!(field(Config { max_message: 300 * 1024, ..Config::default() }), "max_message");
         assert_eq!(field(Config { send_buffer: 10, ..Config::default() }), "send_buffer");
         assert_eq!(field(Config { receive_window: 10, ..Config::default() }), "receive_window");

@@ -1,5 +1,6 @@
 //! The task that owns the sockets and the endpoint.
 
+mod names;
 mod ports;
 mod streams;
 mod task;
@@ -10,6 +11,7 @@ use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use crate::endpoint::{Counters, Status};
 use crate::media::{Options, RtpPacket, TrackId};
@@ -25,6 +27,7 @@ pub(crate) enum Command {
     Answer(String, Options, Reply<(Connection, String)>),
     Session(SessionId, Request),
     Count(oneshot::Sender<Counters>),
+    StunServer(SocketAddr),
     Stop(Option<oneshot::Sender<()>>),
 }
 
@@ -52,6 +55,8 @@ pub struct Driver {
     addresses: Vec<SocketAddr>,
     tcp_addresses: Vec<SocketAddr>,
     receive_buffer: usize,
+    /// Resolves the name of the STUN server.
+    following: Option<AbortHandle>,
 }
 
 impl Driver {
@@ -87,8 +92,12 @@ impl Driver {
             listeners.push((endpoint.add_passive_socket(announced), listener));
         }
         let (commands, inbox) = mpsc::unbounded_channel();
+        let following = config.stun_name.clone().map(|name| {
+            let families = sockets.iter().map(|socket| socket.local.is_ipv4()).collect();
+            tokio::spawn(names::follow(name, families, commands.downgrade())).abort_handle()
+        });
         tokio::spawn(task::Task::new(config, endpoint, sockets, listeners, inbox, commands.downgrade()).run());
-        Ok(Self { commands, addresses, tcp_addresses, receive_buffer })
+        Ok(Self { commands, addresses, tcp_addresses, receive_buffer, following })
     }
 
     /// The announced addresses.
@@ -150,6 +159,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        self.following.iter().for_each(AbortHandle::abort);
         let _ = self.commands.send(Command::Stop(None));
     }
 }

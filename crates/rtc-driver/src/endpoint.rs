@@ -136,14 +136,9 @@ impl Endpoint {
     /// [`Error::Config`], or [`Error::Refused`] where no certificate can be made.
     pub fn new(now: Instant, config: Arc<Config>, sockets: Vec<Vec<SocketAddr>>) -> Result<Self, Error> {
         config.validate()?;
-        let mapping = config.stun_server.and_then(|server| {
-            let asks =
-                |announced: &Vec<SocketAddr>| announced.first().is_some_and(|own| own.is_ipv4() == server.is_ipv4());
-            let socket = sockets.iter().position(asks)?;
-            Some(Mapping::new(now, server, socket, *sockets.get(socket)?.first()?))
-        });
-        Ok(Self {
-            mapping,
+        let stun_server = config.stun_server;
+        let mut endpoint = Self {
+            mapping: None,
             stack: Stack::new(Arc::clone(&config))?,
             config,
             shared_sockets: sockets.len(),
@@ -160,7 +155,24 @@ impl Endpoint {
             transmits: Vec::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
-        })
+        };
+        if let Some(server) = stun_server {
+            endpoint.set_stun_server(now, server);
+        }
+        Ok(endpoint)
+    }
+
+    /// Asks this STUN server from now on, by a socket of its family. What the one before told holds until this one
+    /// answers.
+    pub fn set_stun_server(&mut self, now: Instant, server: SocketAddr) {
+        if self.mapping.as_ref().is_some_and(|mapping| mapping.server == server) {
+            return;
+        }
+        let base = |number: &usize| self.sockets.get(number)?.first().copied().map(|base| (*number, base));
+        let mut bases = (0..self.shared_sockets).filter_map(|number| base(&number));
+        if let Some((socket, base)) = bases.find(|(_, base)| base.is_ipv4() == server.is_ipv4()) {
+            self.mapping = Some(Mapping::new(now, server, socket, base));
+        }
     }
 
     /// Sessions that live.
@@ -315,11 +327,17 @@ impl Endpoint {
         };
         let (locals, passive) = (announced(false), announced(true));
         let mut session = self.stack.session(now, &locals, &options.tracks)?;
-        if let Some((base, mapped)) = self.mapped.filter(|(base, _)| locals.contains(base)) {
+        let mapped = self.mapped.filter(|(base, _)| locals.contains(base));
+        if let Some((base, mapped)) = mapped {
             session.add_mapped_address(now, base, mapped)?;
         }
         for address in passive {
-            session.add_passive_address(now, address)?;
+            session.add_passive_address(now, address, None)?;
+            // One-to-one NAT keeps port numbers, and so does whoever has the port forwarded.
+            if let Some((_, mapped)) = mapped.filter(|(base, _)| base.ip() == address.ip()) {
+                let mapped = SocketAddr::new(mapped.ip(), address.port());
+                session.add_passive_address(now, mapped, Some(address))?;
+            }
         }
         for (label, channel) in &options.channels {
             session.open_channel(now, label, channel)?;

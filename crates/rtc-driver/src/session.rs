@@ -75,13 +75,18 @@ pub trait Session: Send {
     /// [`Error::Refused`] where the stack does not take it.
     fn add_mapped_address(&mut self, now: Instant, base: SocketAddr, mapped: SocketAddr) -> Result<(), Error>;
 
-    /// Announces an address where connections by TCP are accepted (RFC 6544), the last resort of peers without UDP. It is
-    /// asked before the first description; a stack without TCP leaves it.
+    /// Announces an address where connections by TCP are accepted (RFC 6544), the last resort of peers without UDP: an
+    /// own one, or the public one of `base`. It is asked before the first description; a stack without TCP leaves it.
     ///
     /// # Errors
     /// [`Error::Refused`] where the stack does not take it.
-    fn add_passive_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), Error> {
-        let _ = (now, address);
+    fn add_passive_address(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        base: Option<SocketAddr>,
+    ) -> Result<(), Error> {
+        let _ = (now, address, base);
         Ok(())
     }
 

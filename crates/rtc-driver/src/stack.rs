@@ -294,9 +294,14 @@ impl Session for RtcSession {
         self.mapped(now, base, mapped)
     }
 
-    fn add_passive_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), Error> {
+    fn add_passive_address(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        base: Option<SocketAddr>,
+    ) -> Result<(), Error> {
         self.now = self.now.max(now);
-        self.announce_passive(address)
+        self.announce_passive(address, base)
     }
 
     fn open_channel(&mut self, now: Instant, label: &str, options: &ChannelOptions) -> Result<ChannelId, Error> {

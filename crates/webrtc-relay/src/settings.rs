@@ -24,8 +24,8 @@ pub struct Settings {
     pub public_ips: Vec<IpAddr>,
     /// Answer connectivity checks without sending any; only for hosts that everybody can reach.
     ice_lite: bool,
-    /// A STUN server that tells this host's public address.
-    stun_server: Option<SocketAddr>,
+    /// A STUN server that tells this host's public address, `HOST:PORT` or `HOST`.
+    stun_server: Option<String>,
     /// STUN and TURN servers that clients are told.
     ice_servers: Vec<Server>,
     /// Sessions at once.
@@ -69,14 +69,31 @@ impl Default for Settings {
     }
 }
 
+/// The server with its port, 3478 where none is given (RFC 8489 section 8). The form `stun:HOST` of clients' servers is
+/// taken, too.
+fn stun_server(text: &str) -> String {
+    let server = text.strip_prefix("stun:").unwrap_or(text);
+    if let Ok(ip) = server.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return SocketAddr::new(ip, STUN_PORT).to_string();
+    }
+    if server.contains(':') { server.to_owned() } else { format!("{server}:{STUN_PORT}") }
+}
+
+const STUN_PORT: u16 = 3478;
+
 /// The shortest interval of key frames: below it a publisher sends little else.
 const LEAST_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Settings {
     /// Adds what is wrong with the section.
     pub fn validate(&self, faults: &mut Vec<String>) {
-        if let Err(error) = self.driver(0).validate() {
-            faults.push(format!("webrtc: {error}"));
+        match self.driver(0).validate() {
+            Err(sluicegate_rtc_driver::Error::Config { field: "stun_name", .. }) => {
+                let text = self.stun_server.as_deref().unwrap_or_default();
+                faults.push(format!("webrtc.stun_server: {text:?} is not HOST or HOST:PORT, such as stun.example.net"));
+            }
+            Err(error) => faults.push(format!("webrtc: {error}")),
+            Ok(()) => {}
         }
         if self.key_frame_interval.0 < LEAST_INTERVAL {
             faults.push("webrtc.key_frame_interval must be at least 500ms".to_owned());
@@ -89,6 +106,7 @@ impl Settings {
     }
 
     fn driver(&self, port: u16) -> sluicegate_rtc_driver::Config {
+        let stun_server = self.stun_server.as_deref().map(stun_server);
         let everywhere = || vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
         sluicegate_rtc_driver::Config {
             listen: self.listen.clone().unwrap_or_else(everywhere),
@@ -99,7 +117,8 @@ impl Settings {
             },
             public_ips: self.public_ips.clone(),
             ice_lite: self.ice_lite,
-            stun_server: self.stun_server,
+            stun_server: stun_server.as_deref().and_then(|server| server.parse().ok()),
+            stun_name: stun_server.filter(|server| server.parse::<SocketAddr>().is_err()),
             max_sessions: self.max_sessions,
             ..sluicegate_rtc_driver::Config::default()
         }
@@ -135,5 +154,30 @@ impl Settings {
         }
         let engine = Engine::new(hub.clone(), driver, self.engine(foreign_publishers));
         engine.map(Some).map_err(|error| Failure::work("setting up WebRTC", error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stun_server_is_an_address_or_a_name() {
+        let of = |text: &str| Settings { stun_server: Some(text.to_owned()), ..Settings::default() };
+        let address = |text: &str| of(text).driver(0).stun_server.map(|address| address.to_string());
+        let name = |text: &str| of(text).driver(0).stun_name;
+        assert_eq!(address("203.0.113.1").as_deref(), Some("203.0.113.1:3478"));
+        assert_eq!(address("stun:203.0.113.1:19302").as_deref(), Some("203.0.113.1:19302"));
+        assert_eq!(address("2001:db8::1").as_deref(), Some("[2001:db8::1]:3478"));
+        assert_eq!(name("stun.example.net").as_deref(), Some("stun.example.net:3478"));
+        assert_eq!(name("stun:stun.example.net:19302").as_deref(), Some("stun.example.net:19302"));
+        for wrong in ["https://stun.example.net", "stun.example.net:no", ":3478"] {
+            let mut faults = Vec::new();
+            of(wrong).validate(&mut faults);
+            assert!(
+                faults.iter().any(|fault| fault.contains("webrtc.stun_server") && fault.contains(wrong)),
+                "{faults:?}"
+            );
+        }
     }
 }

@@ -272,3 +272,69 @@ async fn write(mut half: OwnedWriteHalf, mut waiting: mpsc::UnboundedReceiver<By
         piece.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn one() -> (Streams, TcpStream, mpsc::Receiver<Vec<Datagram>>) {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (to, arrived) = mpsc::channel(1);
+        let streams = Streams::start(vec![(7, listener)], 10, to);
+        (streams, TcpStream::connect(address).await.unwrap(), arrived)
+    }
+
+    fn check() -> Vec<u8> {
+        let mut check = crate::wire::binding_request([5; 12]);
+        check.extend([0, 6, 0, 3, b'a', b':', b'b', 0]);
+        check[3] = 8;
+        check
+    }
+
+    /// The virtual clock goes on when nothing else happens, to the only deadline there is.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_lives_while_something_is_said() {
+        let (streams, mut peer, mut arrived) = one().await;
+        let mut framed = Vec::new();
+        encode(&check(), &mut framed);
+        peer.write_all(&framed).await.unwrap();
+        let datagram = arrived.recv().await.unwrap().remove(0);
+        let to = peer.local_addr().unwrap();
+        assert_eq!((datagram.socket, datagram.from, &datagram.data[..]), (7, to, &check()[..]));
+        let start = tokio::time::Instant::now();
+        for _ in 0..3 {
+            tokio::time::sleep(SILENCE - Duration::from_secs(1)).await;
+            let word = Outgoing { socket: 7, to, data: BytesMut::from(&b"word"[..]) };
+            assert_eq!(streams.send(&word), Some(true));
+            let mut heard = [0; 6];
+            peer.read_exact(&mut heard).await.unwrap();
+            assert_eq!(&heard, b"\x00\x04word");
+        }
+        assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
+        assert!(start.elapsed() >= 4 * SILENCE - Duration::from_secs(3));
+        assert_eq!(streams.shared.table().outlets.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_peer_is_bounded() {
+        let (streams, mut peer, mut arrived) = one().await;
+        let mut framed = Vec::new();
+        encode(&check(), &mut framed);
+        peer.write_all(&framed).await.unwrap();
+        arrived.recv().await.unwrap();
+        let to = peer.local_addr().unwrap();
+        let word = Outgoing { socket: 7, to, data: BytesMut::from(&[1; 1000][..]) };
+        // The writer has no turn in between.
+        let taken = (0..1000).filter(|_| streams.send(&word) == Some(true)).count();
+        assert_eq!(taken, MAX_QUEUE / (1000 + FRAME_COST));
+        let elsewhere = Outgoing { to: "192.0.2.1:1".parse().unwrap(), ..word.clone() };
+        assert_eq!(streams.send(&elsewhere), Some(false));
+        assert_eq!(streams.send(&Outgoing { socket: 0, ..word }), None);
+        // What was taken arrives, also when the driver stops.
+        drop(streams);
+        let mut heard = Vec::new();
+        peer.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard.len(), taken * 1002);
+    }
+}

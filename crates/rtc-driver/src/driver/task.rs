@@ -230,6 +230,7 @@ impl Task {
                 self.connect(made, Vec::new(), reply);
             }
             Command::Session(id, request) => self.request(now, id, request),
+            Command::StunServer(server) => self.endpoint.set_stun_server(now, server),
             Command::Count(reply) => answer(reply, self.endpoint.counters()),
             Command::Stop(_) => {}
         }

@@ -30,19 +30,20 @@ impl Passive {
 
 /// For the stack the candidate has no `tcptype`: a passive one would pair only with what the peer announces as active,
 /// and never with the port from which it connects. Our descriptions say `passive`, see `description.rs`.
-fn candidate(order: usize, address: SocketAddr) -> String {
+fn candidate(order: usize, address: SocketAddr, base: Option<SocketAddr>) -> String {
     // RFC 8445 section 5.1.2.1 with the type preference 90 of browsers, below all of UDP but relays; the local preference
     // by RFC 6544 section 4.2 with the direction preference 4.
     let other = 8_191_u32.saturating_sub(u32::try_from(order).unwrap_or(u32::MAX));
     let priority = (90 << 24) + (((4 << 13) + other) << 8) + 255;
-    format!("candidate:{} 1 tcp {priority} {} {} typ host", order + 200, address.ip(), address.port())
+    let kind = base.map_or("host".to_owned(), |base| format!("srflx raddr {} rport {}", base.ip(), base.port()));
+    format!("candidate:{} 1 tcp {priority} {} {} typ {kind}", order + 200, address.ip(), address.port())
 }
 
 impl RtcSession {
-    pub(super) fn announce_passive(&mut self, address: SocketAddr) -> Result<(), Error> {
+    pub(super) fn announce_passive(&mut self, address: SocketAddr, base: Option<SocketAddr>) -> Result<(), Error> {
         let order = self.passive.addresses;
         self.passive.addresses += 1;
-        self.announce(candidate(order, address))
+        self.announce(candidate(order, address, base))
     }
 }
 
@@ -67,9 +68,11 @@ mod tests {
     fn any_path_by_udp_is_preferred() {
         let priority = |line: &str| line.split(' ').nth(3).and_then(|priority| priority.parse::<u32>().ok());
         let address = "192.0.2.1:8443".parse().unwrap();
-        assert_eq!(candidate(0, address), "candidate:200 1 tcp 1520435199 192.0.2.1 8443 typ host");
+        assert_eq!(candidate(0, address, None), "candidate:200 1 tcp 1520435199 192.0.2.1 8443 typ host");
         // Server-reflexive addresses have the type preference 100.
-        assert!(priority(&candidate(0, address)) < Some(100 << 24));
-        assert!(priority(&candidate(1, address)) < priority(&candidate(0, address)));
+        assert!(priority(&candidate(0, address, None)) < Some(100 << 24));
+        assert!(priority(&candidate(1, address, None)) < priority(&candidate(0, address, None)));
+        let public = candidate(1, "203.0.113.7:8443".parse().unwrap(), Some(address));
+        assert!(public.ends_with(" 203.0.113.7 8443 typ srflx raddr 192.0.2.1 rport 8443"), "{public}");
     }
 }

@@ -6,4 +6,5 @@ mod echo;
 mod limits;
 mod many;
 mod peer;
+mod stun;
 mod tcp;
