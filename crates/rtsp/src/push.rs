@@ -22,7 +22,7 @@ use session::{ClientSession, Event, Place};
 use crate::serve::Output;
 use crate::serve::format::Numbers;
 use crate::serve::line::{Line, Step, sleep_until};
-use crate::serve::player::{Found, Player, Way};
+use crate::serve::player::{Player, Way};
 use crate::server::MAX_TRACKS;
 use crate::{Error, Violation, metrics, sdp};
 
@@ -120,7 +120,7 @@ impl Client {
     async fn run(&mut self, player: &mut Player, stop: &CancellationToken) -> Result<Reason, Error> {
         loop {
             if self.queue.is_empty()
-                && let Found::End(reason) = player.gather(&mut self.queue)?
+                && let Some(reason) = player.gather(&mut self.queue)?
             {
                 return Ok(reason);
             }
@@ -134,7 +134,7 @@ impl Client {
                         self.session.poll_event(Instant::now().into_std())?;
                     }
                 }
-                () = player.subscriber.changed(), if idle => {}
+                () = player.next(idle) => {}
                 () = stop.cancelled() => return Ok(Reason::Finished),
             }
             let after: usize = self.queue.iter().map(Bytes::len).sum();

@@ -132,9 +132,10 @@ impl ServerSession {
                 // Receiver reports of players.
                 Some(Item::Data { .. }) => {}
                 Some(Item::Message(message)) => {
+                    let event = self.request(&message);
                     self.heard(now);
-                    if let Some(event) = self.request(&message) {
-                        return Ok(Some(event));
+                    if event.is_some() {
+                        return Ok(event);
                     }
                 }
             }
@@ -174,8 +175,7 @@ impl ServerSession {
     /// Answers `PLAY`; `info` is the value of `RTP-Info`.
     pub(crate) fn accept_play(&mut self, info: String) {
         self.stage = Stage::Playing;
-        // Clients that get packets on their connection need not say anything; a dead one takes nothing.
-        if !self.tracks.iter().flatten().any(|track| matches!(track, Transport::Udp(..))) {
+        if self.gets_packets() {
             self.deadline = None;
         }
         let headers = [("Session", self.id.clone()), ("Range", "npt=now-".to_owned()), ("RTP-Info", info)];
@@ -199,9 +199,13 @@ impl ServerSession {
     }
 
     fn heard(&mut self, now: Instant) {
-        if self.deadline.is_some() {
-            self.deadline = now.checked_add(SILENCE);
-        }
+        self.deadline = if self.gets_packets() { None } else { now.checked_add(SILENCE) };
+    }
+
+    /// Clients that get packets on their connection need not say anything; a dead one takes nothing.
+    fn gets_packets(&self) -> bool {
+        let by_udp = self.tracks.iter().flatten().any(|track| matches!(track, Transport::Udp(..)));
+        self.stage == Stage::Playing && !by_udp
     }
 
     fn request(&mut self, message: &Message) -> Option<Event> {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::format::Numbers;
 use super::intake::{Announced, Intake};
 use super::line::{Line, Step, sleep_until};
-use super::player::{Found, Player, Way};
+use super::player::{Player, Way};
 use super::{Ask, Visit};
 use crate::server::transport::Transport;
 use crate::server::{Asked, Event, MAX_TRACKS, ServerSession};
@@ -19,6 +19,8 @@ use crate::{Error, Violation, sdp};
 
 /// Bytes that a client may send while it waits for a stream. Nobody has anything to say then.
 const MAX_AHEAD: usize = 16 << 10;
+/// Requests that are refused on one connection. Who guesses tokens has to come anew for more.
+const MAX_REFUSED: u32 = 8;
 
 /// What a client has been told of.
 struct Described {
@@ -58,6 +60,7 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> Result<(), Error> {
+        let mut refused = 0_u32;
         while let Some(event) = self.next_event().await? {
             let done = match event {
                 Event::Describe(asked) => self.describe(asked).await,
@@ -84,6 +87,10 @@ impl Connection {
                     tracing::info!(peer = %self.visit.peer, status, reason, "refused by RTSP");
                     self.session.refuse(status);
                     // Who gets no stream may ask for another, and who is asked for credentials may show them.
+                    refused = refused.saturating_add(1);
+                    if refused >= MAX_REFUSED {
+                        return Err(error);
+                    }
                 }
                 done => done?,
             }
@@ -191,17 +198,12 @@ impl Connection {
         tracing::debug!(peer = %self.visit.peer, stream = %player.subscriber.name(), "playing by RTSP");
         player.put(&batch, &mut self.queue)?;
         loop {
-            let mut found = Found::All;
-            if self.queue.is_empty() {
-                found = player.gather(&mut self.queue)?;
-            }
-            if let Found::End(reason) = found {
+            if self.queue.is_empty()
+                && player.is_idle()
+                && let Some(reason) = player.gather(&mut self.queue)?
+            {
                 tracing::debug!(%reason, "the stream has ended for an RTSP player");
                 return Ok(false);
-            }
-            if found == Found::Much && self.queue.is_empty() {
-                tokio::task::yield_now().await;
-                continue;
             }
             if let Some(goes_on) = self.play_step(&mut player).await? {
                 return Ok(goes_on);
@@ -212,7 +214,8 @@ impl Connection {
     /// Writes, reads or waits. Returns whether the connection goes on when the stream does not.
     async fn play_step(&mut self, player: &mut Player) -> Result<Option<bool>, Error> {
         let deadline = self.session.poll_timeout().map(Instant::from_std);
-        let (shutdown, idle) = (self.visit.shutdown.clone(), self.queue.is_empty());
+        let shutdown = self.visit.shutdown.clone();
+        let idle = self.queue.is_empty() && player.is_idle();
         tokio::select! {
             step = self.line.step(&mut self.queue) => match step? {
                 Step::Written(bytes) => player.subscriber.sent(bytes),
@@ -227,7 +230,7 @@ impl Connection {
                     }
                 }
             },
-            () = player.subscriber.changed(), if idle => {}
+            () = player.next(idle) => {}
             () = sleep_until(deadline) => self.session.handle_timeout(Instant::now().into_std())?,
             () = shutdown.begun() => return Ok(Some(false)),
         }

@@ -16,6 +16,8 @@ use crate::wire::rtp::{self, Source};
 const PAYLOAD: usize = 1_400;
 /// Between two sender reports (RFC 3550 section 6.2).
 const REPORTS: Duration = Duration::from_secs(5);
+/// `$`, channel, length and an RTP header.
+pub(crate) const INTERLEAVED_HEAD: usize = 4 + rtp::HEADER;
 
 /// RTP payloads of the first pictures and the first sound.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl Output {
         self.0.conversions()
     }
 
-    pub(crate) fn packets(&self, batch: &Batch) -> impl Iterator<Item = Packed> + use<> {
+    pub(crate) fn packets(&self, batch: &Batch) -> impl ExactSizeIterator<Item = Packed> + use<> {
         unpack(self.0.body(batch)).into_iter()
     }
 }
@@ -130,14 +132,20 @@ impl Numbers {
     }
 }
 
-/// Adds a packet as interleaved data: `$`, channel and length before the header (RFC 2326 section 10.12).
-pub(crate) fn interleave(channel: u8, header: &[u8], payload: Bytes, queue: &mut VecDeque<Bytes>) {
+/// Adds a packet as interleaved data: `$`, channel and length before the header (RFC 2326 section 10.12). `heads` has the
+/// memory of all heads of a batch.
+pub(crate) fn interleave(
+    channel: u8,
+    header: &[u8],
+    payload: Bytes,
+    heads: &mut BytesMut,
+    queue: &mut VecDeque<Bytes>,
+) {
     let Ok(length) = u16::try_from(header.len().saturating_add(payload.len())) else { return };
-    let mut head = BytesMut::with_capacity(header.len().saturating_add(4));
-    head.put_slice(&[b'$', channel]);
-    head.put_u16(length);
-    head.put_slice(header);
-    queue.extend([head.freeze(), payload]);
+    heads.put_slice(&[b'$', channel]);
+    heads.put_u16(length);
+    heads.put_slice(header);
+    queue.extend([heads.split().freeze(), payload].into_iter().filter(|part| !part.is_empty()));
 }
 
 fn low32(ticks: i64) -> u32 {

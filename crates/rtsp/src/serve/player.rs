@@ -9,7 +9,7 @@ use sluicegate_hub::{Batch, Next, Reason, Subscriber, TrackSet};
 use sluicegate_media::{Codec, Tracks};
 use tokio::time::Instant;
 
-use super::format::{Numbers, Output, interleave};
+use super::format::{INTERLEAVED_HEAD, Numbers, Output, interleave};
 use super::udp::Ports;
 use crate::Error;
 use crate::sdp::chosen;
@@ -27,15 +27,12 @@ pub(crate) enum Way {
     Udp { ports: Arc<Ports>, rtp: SocketAddr, rtcp: SocketAddr },
 }
 
-/// What a look at the cursor has found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// As much as one write should hold; there may be more.
-    Much,
-    /// All that there is, perhaps nothing.
-    All,
-    /// The stream is over.
-    End(Reason),
+/// A packet to be sent by UDP.
+struct Datagram {
+    ports: Arc<Ports>,
+    to: SocketAddr,
+    is_report: bool,
+    bytes: Bytes,
 }
 
 /// One player of one stream.
@@ -47,7 +44,7 @@ pub(crate) struct Player {
     seen: Arc<TrackSet>,
     numbers: Numbers,
     ways: [Option<Way>; MAX_TRACKS],
-    space: BytesMut,
+    datagrams: VecDeque<Datagram>,
 }
 
 impl Player {
@@ -58,8 +55,8 @@ impl Player {
         numbers: Numbers,
         ways: [Option<Way>; MAX_TRACKS],
     ) -> Self {
-        let (seen, space) = (Arc::clone(&described), BytesMut::new());
-        Self { subscriber, output, described, seen, numbers, ways, space }
+        let (seen, datagrams) = (Arc::clone(&described), VecDeque::new());
+        Self { subscriber, output, described, seen, numbers, ways, datagrams }
     }
 
     /// `RTP-Info` before `batch`.
@@ -68,20 +65,40 @@ impl Player {
         self.numbers.info(base, places, batch.start())
     }
 
-    /// Takes batches from the cursor: what goes by UDP is sent, the rest is put into the queue.
-    pub(crate) fn gather(&mut self, queue: &mut VecDeque<Bytes>) -> Result<Found, Error> {
+    /// Whether nothing is to be sent by UDP.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.datagrams.is_empty()
+    }
+
+    /// Sends what goes by UDP. Where there is nothing, it waits for news of the stream if the caller is `idle`, too.
+    pub(crate) async fn next(&mut self, idle: bool) {
+        let sends = !self.datagrams.is_empty();
+        while let Some(Datagram { ports, to, is_report, bytes }) = self.datagrams.front() {
+            let sent = ports.send(*to, *is_report, bytes).await;
+            self.subscriber.sent(sent);
+            self.datagrams.pop_front();
+        }
+        if idle {
+            self.subscriber.changed().await;
+        } else if !sends {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Takes batches from the cursor, as many as one write should hold. Returns why the stream has ended, if it has.
+    pub(crate) fn gather(&mut self, queue: &mut VecDeque<Bytes>) -> Result<Option<Reason>, Error> {
         let mut bytes = 0_usize;
         while bytes < GATHER_BYTES {
             match self.subscriber.try_next() {
                 Next::Batch(batch) => bytes = bytes.saturating_add(self.put(&batch, queue)?),
-                Next::Empty => return Ok(Found::All),
-                Next::Ended(reason) => return Ok(Found::End(reason)),
+                Next::Empty => break,
+                Next::Ended(reason) => return Ok(Some(reason)),
             }
         }
-        Ok(Found::Much)
+        Ok(None)
     }
 
-    /// Sends or queues a batch. Returns its bytes.
+    /// Queues a batch. Returns its bytes.
     pub(crate) fn put(&mut self, batch: &Batch, queue: &mut VecDeque<Bytes>) -> Result<usize, Error> {
         if !Arc::ptr_eq(&self.seen, &batch.tracks) {
             if !are_alike(&self.described, &batch.tracks) {
@@ -89,22 +106,28 @@ impl Player {
             }
             self.seen = Arc::clone(&batch.tracks);
         }
+        let mut heads = BytesMut::new();
         for (place, report) in self.numbers.reports(batch.start(), Instant::now()) {
             match self.ways.get(place).and_then(Option::as_ref) {
-                Some(Way::Interleaved(_, rtcp)) => interleave(*rtcp, &report, Bytes::new(), queue),
-                Some(Way::Udp { ports, rtcp, .. }) => drop(ports.send_report(*rtcp, &report)),
+                Some(Way::Interleaved(_, rtcp)) => interleave(*rtcp, &report, Bytes::new(), &mut heads, queue),
+                Some(Way::Udp { ports, rtcp: to, .. }) => {
+                    let (ports, to, bytes) = (Arc::clone(ports), *to, report);
+                    self.datagrams.push_back(Datagram { ports, to, is_report: true, bytes });
+                }
                 None => {}
             }
         }
         let mut bytes = 0_usize;
-        for packet in self.output.packets(batch) {
+        let packets = self.output.packets(batch);
+        heads.reserve(packets.len().saturating_mul(INTERLEAVED_HEAD));
+        for packet in packets {
             let Some((place, header)) = self.numbers.number(&packet) else { continue };
             bytes = bytes.saturating_add(packet.payload.len());
             match self.ways.get(place).and_then(Option::as_ref) {
-                Some(Way::Interleaved(rtp, _)) => interleave(*rtp, &header, packet.payload, queue),
-                Some(Way::Udp { ports, rtp, .. }) => {
-                    let sent = ports.send_packet(*rtp, &header, &packet.payload, &mut self.space);
-                    self.subscriber.sent(sent);
+                Some(Way::Interleaved(rtp, _)) => interleave(*rtp, &header, packet.payload, &mut heads, queue),
+                Some(Way::Udp { ports, rtp: to, .. }) => {
+                    let (ports, to, bytes) = (Arc::clone(ports), *to, [&header[..], &packet.payload].concat().into());
+                    self.datagrams.push_back(Datagram { ports, to, is_report: false, bytes });
                 }
                 None => {}
             }

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use bytes::BytesMut;
 use tokio::net::UdpSocket;
 
 /// Tries to find two free ports that follow each other.
@@ -37,15 +36,10 @@ impl Ports {
         self.numbers
     }
 
-    /// Sends a packet to a client's port. One that the system does not take at once is lost, as on the way.
-    pub(crate) fn send_packet(&self, to: SocketAddr, header: &[u8], payload: &[u8], space: &mut BytesMut) -> usize {
-        space.clear();
-        space.extend_from_slice(header);
-        space.extend_from_slice(payload);
-        self.rtp.try_send_to(space, to).unwrap_or_default()
-    }
-
-    pub(crate) fn send_report(&self, to: SocketAddr, report: &[u8]) -> usize {
-        self.rtcp.try_send_to(report, to).unwrap_or_default()
+    /// Sends a packet or a report to a client's port, as soon as the system takes it. One that it does not want is lost, as
+    /// on the way.
+    pub(crate) async fn send(&self, to: SocketAddr, is_report: bool, bytes: &[u8]) -> usize {
+        let socket = if is_report { &self.rtcp } else { &self.rtp };
+        socket.send_to(bytes, to).await.unwrap_or_default()
     }
 }

@@ -75,6 +75,7 @@ fn a_player_by_tcp() {
     assert!(peer.say("$\x01\0\x02xxGET_PARAMETER rtsp://h/x RTSP/1.0\r\nCSeq: 8\r\n\r\n").is_none());
     assert!(peer.hear().starts_with("RTSP/1.0 200 OK\r\nCSeq: 8\r\n"));
     assert!(matches!(peer.ask("TEARDOWN", "/", ""), Some(Event::Ended)));
+    assert_eq!(peer.session.poll_timeout(), Some(peer.now + SILENCE));
     assert!(peer.hear().starts_with("RTSP/1.0 200 "));
 }
 
