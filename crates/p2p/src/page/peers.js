@@ -230,6 +230,8 @@ class Wanted {
     stalled() {
         this.silent += this.source.ours ? SWITCH : OLD_SWITCH;
         if (this.others().length === 0 && this.asks < ASKS) {
+            // Somebody may have it by now, or have come by now.
+            this.swarm.open().filter((peer) => peer !== this.source).forEach((peer) => peer.say('query', this.about));
             return this.silent < RESEND ? this.wait(SWITCH, this.stalled) : this.request();
         }
         this.source.say('quit', this.about);
@@ -350,9 +352,7 @@ export class Swarm {
 
     opened(peer) {
         for (const wanted of this.wanted.values()) {
-            if (!wanted.source) {
-                peer.say('query', wanted.about);
-            }
+            peer.say('query', wanted.about);
         }
     }
 

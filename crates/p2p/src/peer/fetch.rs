@@ -52,13 +52,15 @@ struct Source<P> {
     heard: Instant,
     /// How often it was asked since.
     asks: u32,
+    /// Whether the others were asked since.
+    looked: bool,
 }
 
 impl<P> Source<P> {
     /// When something is to be done about its silence.
     fn patience(&self, others: bool) -> Instant {
         let switch = if self.ours { SWITCH } else { OLD_SWITCH };
-        self.heard + if others { switch } else { AGAIN * self.asks }
+        self.heard + if others || !self.looked { switch } else { AGAIN * self.asks }
     }
 }
 
@@ -67,6 +69,7 @@ impl<P> Source<P> {
 #[derive(Debug)]
 pub struct Fetch<P> {
     key: Key,
+    peers: Vec<P>,
     finders: VecDeque<(P, bool)>,
     source: Option<Source<P>>,
     assembly: Assembly,
@@ -84,8 +87,9 @@ impl<P: Clone + PartialEq> Fetch<P> {
         let steps = peers.iter().map(|peer| Step::Say(peer.clone(), Message::QueryCached(key.clone()))).collect();
         let (finders, assembly) = (VecDeque::new(), Assembly::default());
         let (found_by, ends_at) = (now + found, now + WHOLE);
-        let mut fetch = Self { key, finders, source: None, assembly, steps, found_by, ends_at, over: false };
-        if peers.is_empty() {
+        let peers = peers.to_vec();
+        let mut fetch = Self { key, peers, finders, source: None, assembly, steps, found_by, ends_at, over: false };
+        if fetch.peers.is_empty() {
             fetch.end(Step::Failed);
         }
         fetch
@@ -122,7 +126,7 @@ impl<P: Clone + PartialEq> Fetch<P> {
     fn chunk(&mut self, now: Instant, peer: &P, header: &Header, payload: Bytes) {
         // What comes unasked counts for nothing: one peer cannot spoil what another sends.
         let Some(source) = self.source.as_mut().filter(|source| source.peer == *peer) else { return };
-        (source.heard, source.asks) = (now, 1);
+        (source.heard, source.asks, source.looked) = (now, 1, false);
         match self.assembly.insert(header, payload) {
             Ok(None) => {}
             Ok(Some(segment)) => self.end(Step::Done(segment)),
@@ -149,7 +153,7 @@ impl<P: Clone + PartialEq> Fetch<P> {
             }
             return;
         };
-        self.source = Some(Source { peer, ours, heard: now, asks: 0 });
+        self.source = Some(Source { peer, ours, heard: now, asks: 0, looked: false });
         self.ask();
     }
 
@@ -163,6 +167,15 @@ impl<P: Clone + PartialEq> Fetch<P> {
             false => Message::Resolve(self.key.clone()),
         };
         self.steps.push_back(Step::Say(source.peer.clone(), ask));
+    }
+
+    /// Asks the others again: somebody may have it by now.
+    fn look(&mut self) {
+        let Some(source) = &mut self.source else { return };
+        source.looked = true;
+        for peer in self.peers.iter().filter(|peer| **peer != source.peer) {
+            self.steps.push_back(Step::Say(peer.clone(), Message::QueryCached(self.key.clone())));
+        }
     }
 
     fn end(&mut self, step: Step<P>) {
@@ -183,6 +196,7 @@ impl<P: Clone + PartialEq> Fetch<P> {
         match &self.source {
             None if now >= self.found_by => self.next_source(now),
             Some(source) if now < source.patience(others) => {}
+            Some(source) if !others && !source.looked => self.look(),
             Some(source) if !others && source.asks < ASKS => self.ask(),
             Some(_) => {
                 self.leave();

@@ -254,6 +254,18 @@ fn the_next_peer_is_asked_when_one_fails() {
     assert_eq!(steps(&mut fetch), switched);
     fetch.handle_progress(later, &1, chunk(1, CHUNK_LENGTH + 5));
     assert_eq!(steps(&mut fetch), [Step::Done(vec![0; CHUNK_LENGTH + 5].into())]);
+    // A sender without another falls silent: the others are asked again, and one has it now.
+    let mut alone = Fetch::new(now, key(0), &[1, 2], FOUND);
+    alone.handle_progress(now, &1, Progress::Found { ours: true });
+    assert_eq!(steps(&mut alone).len(), 3);
+    let later = alone.poll_timeout();
+    alone.handle_timeout(later);
+    assert_eq!(steps(&mut alone), [Step::Say(2, Message::QueryCached(key(0)))]);
+    alone.handle_progress(later, &2, Progress::Found { ours: true });
+    assert!(alone.poll_timeout() <= later);
+    alone.handle_timeout(later);
+    let switched = [Step::Say(1, Message::Quit(key(0))), Step::Say(2, Message::Resolve(key(0)))];
+    assert_eq!(steps(&mut alone), switched);
     // Nobody there, and nobody who has it.
     let mut nobody = Fetch::<i32>::new(now, key(0), &[], FOUND);
     assert_eq!(steps(&mut nobody), [Step::Failed]);
