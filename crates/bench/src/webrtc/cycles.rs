@@ -17,7 +17,9 @@ use crate::report::{line, row};
 const LANES: usize = 4;
 /// Before this many, memory still grows to what the program works with.
 const WARM_UP: usize = 100;
-/// Any step of a cycle, at most.
+/// Between two pictures of a publisher.
+const PICTURE: Duration = Duration::from_millis(20);
+/// A cycle, at most.
 const STEP: Duration = Duration::from_secs(20);
 /// Until the server has let go of everything, at most.
 const LET_GO: Duration = Duration::from_secs(60);
@@ -61,27 +63,22 @@ async fn go(address: &str, driver: &Arc<Driver>, cycles: usize) -> Result<(), Er
     Ok(())
 }
 
-/// A publisher sends a picture, a viewer sees it, and both end.
+/// A publisher sends pictures, a viewer sees one, and both end.
 async fn cycle(address: &str, driver: &Driver, lane: usize) -> Result<(), Error> {
     let (mut publisher, published) = begin(address, driver, &format!("/whip/cycle/{lane}"), true).await?;
     let track = connected(&mut publisher).await?;
-    send(&publisher, track, 0)?;
-    let (mut viewer, watched) = begin(address, driver, &format!("/whep/cycle/{lane}"), false).await?;
-    let mut number = 0;
-    loop {
-        tokio::select! {
-            event = viewer.next() => match event {
-                Some(Event::Rtp { .. }) => break,
-                Some(Event::State(State::Closed(reason))) => return Err(Error::Answer(format!("a viewer ended: {reason:?}"))),
-                None => return Err(Error::Answer("a viewer ended".into())),
-                Some(_) => {}
-            },
-            () = tokio::time::sleep(Duration::from_millis(40)) => {
-                number += 1;
-                send(&publisher, track, number)?;
-            }
+    let pictures = async {
+        let mut ticks = tokio::time::interval(PICTURE);
+        for number in 0.. {
+            ticks.tick().await;
+            send(&publisher, track, number)?;
         }
-    }
+        Ok::<_, Error>(())
+    };
+    let (viewer, watched) = tokio::select! {
+        ended = pictures => return ended,
+        seen = watch(address, driver, lane) => seen?,
+    };
     for (location, mut connection) in [(watched, viewer), (published, publisher)] {
         http::ask(address, "DELETE", &location, "text/plain", "").await?;
         while let Some(event) = connection.next().await {
@@ -91,6 +88,19 @@ async fn cycle(address: &str, driver: &Driver, lane: usize) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+/// Begins a viewer and waits for its first packet.
+async fn watch(address: &str, driver: &Driver, lane: usize) -> Result<(Connection, String), Error> {
+    let (mut viewer, watched) = begin(address, driver, &format!("/whep/cycle/{lane}"), false).await?;
+    while let Some(event) = viewer.next().await {
+        match event {
+            Event::Rtp { .. } => return Ok((viewer, watched)),
+            Event::State(State::Closed(reason)) => return Err(Error::Answer(format!("a viewer ended: {reason:?}"))),
+            _ => {}
+        }
+    }
+    Err(Error::Answer("a viewer ended".into()))
 }
 
 async fn begin(address: &str, driver: &Driver, path: &str, sends: bool) -> Result<(Connection, String), Error> {
