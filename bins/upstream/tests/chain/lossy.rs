@@ -27,6 +27,14 @@ const WATCH: &str = "
         const stats = [...(await pc.getStats()).values()];
         return stats.find((entry) => entry.type === 'outbound-rtp' && entry.kind === 'video') ?? {};
     };
+    globalThis.stalled = 0;
+    globalThis.watchCamera = async () => {
+        for (let [frames, since] = [0, performance.now()]; ; await new Promise((done) => setTimeout(done, 20))) {
+            const {framesEncoded} = await outbound();
+            if (frames && framesEncoded > frames) stalled = Math.max(stalled, performance.now() - since);
+            if (framesEncoded > frames) [frames, since] = [framesEncoded, performance.now()];
+        }
+    };
     globalThis.watch = async (seconds) => {
         const sleep = (time) => new Promise((done) => setTimeout(done, time));
         const look = async () => {
@@ -130,6 +138,7 @@ async fn a_camera_behind_loss_plays_as_flv() {
     let _upstream = upstream(&net).await;
     let mut camera = page(&net, &chromium).await;
     assert_eq!(call(&mut camera, "publish", &format!("http://{UPSTREAM}/whip/room/a")).await, true);
+    camera.value("watchCamera(), true").await;
     let url = format!("http://{UPSTREAM}/live/room/a.flv");
     // 15 s of the fake camera, decoded as they come. Its times say how long nothing was to be seen.
     let mut decode = net.command(Side::A, &ffmpeg.display().to_string());
@@ -139,8 +148,13 @@ async fn a_camera_behind_loss_plays_as_flv() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     let times = times(&String::from_utf8_lossy(&output.stdout));
     let longest = times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
-    assert!(times.len() >= 200 && longest <= 0.5, "{longest} {times:?}");
     let sent = camera.value("outbound()").await;
+    // On a busy machine the camera itself stalls; that is no freeze of the network's.
+    let stalled = camera.value("stalled").await.as_f64().unwrap() / 1_000.0;
+    assert!(longest <= 0.5_f64.max(stalled + 0.1), "{longest} {stalled} {times:?}");
+    let encoded = sent["framesEncoded"].as_u64().unwrap();
+    assert!(times.len() as u64 + 30 >= encoded, "{} of {encoded} pictures, {sent}", times.len());
+    // Asked for, and sent again on a source of its own.
     assert!(sent["nackCount"].as_u64() > Some(0) && sent["retransmittedPacketsSent"].as_u64() > Some(0), "{sent}");
 }
 
