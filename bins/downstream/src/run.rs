@@ -15,6 +15,7 @@ use sluicegate_m7s::{Allowed, Pushes, SiteRoutes};
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
+use sluicegate_rtsp::RtspTarget;
 use sluicegate_sites::FlvPort;
 use sluicegate_sites::downstream::{self, StreamConfig, UpstreamConfig};
 
@@ -50,7 +51,9 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     let mut running = running.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
     webrtc.feed(running.wants());
     relays.register(&["ws", "wss"], &running.target(tls.clone()));
-    crate::rtmp::register(&relays, &running, &hub, tls, rtmp_outputs);
+    crate::rtmp::register(&relays, &running, &hub, tls.clone(), rtmp_outputs);
+    let rtsp = RtspTarget::new(hub.clone(), tls, sluicegate_rtsp::Output::new(&hub));
+    relays.register(&RtspTarget::SCHEMES, &running.feeding(Arc::new(rtsp)));
     let kept = sluicegate_sites::relays::keep(&relays, &config.state_dir);
     kept.map_err(|error| Failure::work("reading saved relays", error))?;
     sluicegate_sites::relays::begin(&relays, &config.relays);

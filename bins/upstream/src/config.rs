@@ -13,6 +13,7 @@ use sluicegate_webrtc_relay::Settings;
 use self::limits::Limits;
 use crate::cli::Server;
 use crate::rtmp::Rtmp;
+use crate::rtsp::Rtsp;
 use crate::wcs::Wcs;
 
 const DEFAULT_PORT: u16 = 8440;
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) webrtc: Settings,
     /// RTMP in and out.
     pub(crate) rtmp: Rtmp,
+    /// RTSP in and out.
+    pub(crate) rtsp: Rtsp,
     /// Streams that are copied to other servers, and from them.
     pub(crate) relays: Vec<RelayConfig>,
     /// Compatibility with Flashphoner WCS.
@@ -106,6 +109,7 @@ impl Default for Config {
             m7s: M7s::default(),
             webrtc: Settings::default(),
             rtmp: Rtmp::default(),
+            rtsp: Rtsp::default(),
             relays: Vec::new(),
             wcs: Wcs::default(),
         }
@@ -153,6 +157,7 @@ impl Config {
         self.webrtc.validate(faults);
         faults.extend(self.relays.iter().filter_map(|relay| relay.spec().err()));
         self.rtmp.validate(self.tls.is_some(), access.publish == Rule::Open && !self.open, faults);
+        self.rtsp.validate(self.tls.is_some(), access.publish == Rule::Open && !self.open, faults);
         self.wcs.validate(self.tls.is_some(), faults);
         let listens = [&self.listen].into_iter().chain(self.wcs.addresses());
         let Some(public) = listens.into_iter().find(|address| !address.ip().is_loopback()) else { return };

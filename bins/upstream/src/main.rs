@@ -7,6 +7,7 @@ mod import;
 mod port;
 mod relay_command;
 mod rtmp;
+mod rtsp;
 mod run;
 mod site_command;
 mod wcs;

@@ -43,6 +43,7 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     let listener = Listener::bind(config.listen, tls.clone(), limits).await;
     let listener = listener.map_err(|error| Failure::work("listening", error))?;
     let rtmp = config.rtmp.start(&config, &host.state, &host.access, tls.as_ref(), &shutdown).await?;
+    let rtsp = config.rtsp.start(&config, &host.state, &host.access, tls.as_ref(), &shutdown).await?;
     begin_relays(&host.state.relays, &config)?;
     announce(&listener, tls.is_some(), &config);
     let tokens = Arc::clone(&host.tokens);
@@ -64,6 +65,7 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     host.state.relays.shut_down();
     host.webrtc.iter().for_each(Engine::shut_down);
     rtmp.join_all().await;
+    rtsp.join_all().await;
     serving.await.map_err(|error| Failure::work("serving", error))?;
     // WCS clients and relays say goodbye.
     shutdown.drained(DRAIN).await;
@@ -195,6 +197,7 @@ impl Host {
             ("webrtc", running.webrtc != fresh.webrtc),
             ("relays", running.relays != fresh.relays),
             ("rtmp", running.rtmp != fresh.rtmp),
+            ("rtsp", running.rtsp != fresh.rtsp),
             ("wcs", running.wcs != fresh.wcs),
         ];
         for (key, _) in fixed.iter().filter(|(_, changed)| *changed) {

@@ -281,8 +281,8 @@ async fn a_page_has_a_stream_pushed_and_is_told_the_truth() {
     assert!(status == 404 && text.contains("no stream cams/nothing"), "{text}");
     let (status, text) = said(push("cams/door", "ws://127.0.0.2:9/x", "").await.unwrap());
     assert!(status == 403 && text.contains("push_targets"), "{text}");
-    let (status, text) = said(push("cams/door", "rtsp://127.0.0.1/x", "").await.unwrap());
-    assert!(status == 501 && text.contains("rtsp"), "{text}");
+    let (status, text) = said(push("cams/door", "srt://127.0.0.1/x", "").await.unwrap());
+    assert!(status == 501 && text.contains("srt"), "{text}");
     let (status, text) = said(push("cams/door", "ws://127.0.0.1:1/x", "&repush=0").await.unwrap());
     assert!(status == 502 && !text.contains("tried again"), "{text}");
 

@@ -19,6 +19,7 @@ mod relays;
 mod reload;
 mod rtcpilot;
 mod rtmp;
+mod rtsp;
 mod sources;
 mod stage;
 mod tcp;

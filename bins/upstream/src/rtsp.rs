@@ -1,0 +1,116 @@
+//! RTSP at the public host: its section of the configuration, and the ports.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use sluicegate_api::{Access, Rule, State};
+use sluicegate_hub::relay::Target;
+use sluicegate_launch::Failure;
+use sluicegate_net::shutdown::Shutdown;
+use sluicegate_net::tls::{ClientTls, ServerTls};
+use sluicegate_rtsp::{Ask, Gate, Listener, Output, RtspTarget, Service};
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::rtmp::Ports;
+
+/// The section `[rtsp]`. Without an address there is no port; relays need none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rtsp {
+    /// Where players play and encoders publish by RTSP.
+    listen: Option<SocketAddr>,
+    /// The same by TLS, with the certificate of `[tls]`.
+    listen_tls: Option<SocketAddr>,
+    /// The first of two UDP ports for players that do not want packets on their connection; 0 takes a free pair.
+    udp_port: Option<u16>,
+    /// Connections at once, at each port.
+    max_connections: usize,
+}
+
+impl Default for Rtsp {
+    fn default() -> Self {
+        let max_connections = sluicegate_rtsp::Config::default().connections;
+        Self { listen: None, listen_tls: None, udp_port: None, max_connections }
+    }
+}
+
+/// The rules of `[access]`, as they are at the moment.
+struct Rules(Arc<ArcSwap<Access>>);
+
+impl Gate for Rules {
+    fn admits(&self, ask: &Ask<'_>) -> bool {
+        let access = self.0.load();
+        match if ask.publishes { &access.publish } else { &access.play } {
+            Rule::Open => true,
+            Rule::Token(token) => ask.credentials.prove(token),
+        }
+    }
+}
+
+impl Rtsp {
+    /// Adds what is wrong with the section. `open` tells that anybody may publish because no token is set, though nobody
+    /// has said so by name.
+    pub(crate) fn validate(&self, has_certificate: bool, open: bool, faults: &mut Vec<String>) {
+        if self.listen_tls.is_some() && !has_certificate {
+            faults.push("rtsp.listen_tls needs a certificate and a key in [tls]".to_owned());
+        }
+        if self.max_connections == 0 {
+            faults.push("rtsp.max_connections must not be 0".to_owned());
+        }
+        let public = self.listen.into_iter().chain(self.listen_tls).find(|address| !address.ip().is_loopback());
+        if let Some(address) = public.filter(|_| open) {
+            faults.push(format!(
+                "rtsp: {address} is a public address, and access.publish_token is not set; set it in the configuration \
+                 file, or say --open to let anybody in"
+            ));
+        }
+    }
+
+    /// Lets relays go by RTSP, and listens. Says where: in the log for people, on standard output for programs.
+    pub(crate) async fn start(
+        &self,
+        config: &Config,
+        state: &State,
+        access: &Arc<ArcSwap<Access>>,
+        tls: Option<&ServerTls>,
+        shutdown: &Shutdown,
+    ) -> Result<Ports, Failure> {
+        let (hub, output) = (&state.hub, Output::new(&state.hub));
+        let trusted = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
+        let target: Arc<dyn Target> = Arc::new(RtspTarget::new(hub.clone(), trusted, output.clone()));
+        state.relays.register(&RtspTarget::SCHEMES, &target);
+        let service = Service::new(hub.clone(), self.service(config), output, Arc::new(Rules(Arc::clone(access))));
+        let service = service.map_err(|error| Failure::work("setting up RTSP", error))?;
+        let mut ports = JoinSet::new();
+        let plain = self.listen.map(|address| (address, None));
+        let secure = self.listen_tls.zip(tls).map(|(address, tls)| (address, Some(tls.clone())));
+        for (address, tls) in plain.into_iter().chain(secure) {
+            let listener = Listener::bind(address, tls, self.udp_port).await;
+            let listener = listener.map_err(|error| Failure::work("listening for RTSP", error))?;
+            let url = format!("{}://{}/", listener.scheme(), listener.local_addr());
+            tracing::info!(url, "listening");
+            // Whoever started us may not read it; that is no reason to end.
+            let mut out = std::io::stdout();
+            let _ = writeln!(out, "listening on {url}").and_then(|()| out.flush());
+            ports.spawn(service.clone().serve(listener, shutdown.clone()));
+        }
+        Ok(ports)
+    }
+
+    /// What `[limits]` says of streams holds here, too.
+    fn service(&self, config: &Config) -> sluicegate_rtsp::Config {
+        let streams = config.limits.streams();
+        sluicegate_rtsp::Config {
+            wait: streams.websocket_wait,
+            publisher_silence: streams.publisher_silence,
+            stall: streams.viewer_stall,
+            unsent_bytes: streams.unsent_bytes,
+            connections: self.max_connections,
+            replace_publisher: config.replace_publisher,
+        }
+    }
+}
