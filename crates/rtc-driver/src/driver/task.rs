@@ -25,7 +25,7 @@ const MAX_COMMANDS: usize = 256;
 
 /// Bytes that are sent before more is encrypted. Much less wakes receivers on the same host for each picture, much more
 /// does not stay in the processor's cache.
-const FLUSH_AT: usize = 256 * 1024;
+const FLUSH_AT: usize = 1024 * 1024;
 
 /// Where a session's events go.
 struct Owner {

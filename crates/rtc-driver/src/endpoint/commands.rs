@@ -95,9 +95,7 @@ impl Endpoint {
         };
         let deadline = deadline.map(|at| at.max(now + MIN_PAUSE));
         self.timers.rearm(id, &mut entry.armed, deadline);
-        for transmit in transmits.drain(..) {
-            self.post(now, id, transmit);
-        }
+        self.post_media(now, id, transmits.drain(..));
         self.transmits = transmits;
         sent
     }

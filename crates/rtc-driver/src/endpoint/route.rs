@@ -130,14 +130,36 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn post(&mut self, now: Instant, id: SessionId, transmit: Transmit) {
+    /// As [`post`](Self::post), for packets that most often all go the same way.
+    pub(super) fn post_media(&mut self, now: Instant, id: SessionId, transmits: impl Iterator<Item = Transmit>) {
+        let (mut way, mut sent) = (None, 0);
+        for transmit in transmits {
+            let Transmit { carrier, local, remote, .. } = transmit;
+            match way {
+                Some((known, socket)) if known == (carrier, local, remote) && classify(&transmit.data) == Kind::Rtp => {
+                    sent += transmit.data.len() as u64;
+                    self.outgoing.push_back(Outgoing { socket, to: remote, data: transmit.data });
+                }
+                _ => {
+                    let socket = self.post(now, id, transmit);
+                    way = socket.map(|socket| ((carrier, local, remote), socket));
+                }
+            }
+        }
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            entry.status.sent += sent;
+        }
+    }
+
+    /// Queues a datagram; tells by which socket.
+    fn post(&mut self, now: Instant, id: SessionId, transmit: Transmit) -> Option<usize> {
         let Transmit { carrier, local, remote, data } = transmit;
-        let Some(entry) = self.sessions.get_mut(&id) else { return };
+        let entry = self.sessions.get_mut(&id)?;
         let announces = |number: &&usize| {
             let announced = self.sockets.get(number).is_some_and(|announced| announced.contains(&local));
             announced && self.passive.contains(number) == (carrier == Carrier::Tcp)
         };
-        let Some(socket) = entry.sockets.iter().find(announces).copied() else { return };
+        let socket = entry.sockets.iter().find(announces).copied()?;
         entry.status.sent += data.len() as u64;
         match classify(&data) {
             Kind::Dtls | Kind::Rtp => entry.status.remote = Some(remote),
@@ -153,6 +175,7 @@ impl Endpoint {
             Kind::Unknown => {}
         }
         self.outgoing.push_back(Outgoing { socket, to: remote, data });
+        Some(socket)
     }
 
     /// Takes the answer of the STUN server. All sessions learn of a new address, which is the one time that they are

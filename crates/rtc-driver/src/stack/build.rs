@@ -56,7 +56,8 @@ impl Stack {
     /// Makes a session that announces the given addresses, the best first.
     pub(crate) fn session(&self, now: Instant, locals: &[SocketAddr], tracks: &[Track]) -> Result<RtcSession, Error> {
         let mut engine = media::engine(tracks)?;
-        let registry = interceptors::registry(&mut engine).map_err(refused("a new session"))?;
+        let receives = tracks.iter().any(|track| matches!(track, Track::Receive(_)));
+        let registry = interceptors::registry(&mut engine, receives).map_err(refused("a new session"))?;
         let certificates = vec![self.certificate.clone()];
         let built = RTCPeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::new().with_certificates(certificates).build())

@@ -22,21 +22,25 @@ use rtc::shared::error::Error;
 
 pub(super) use resend::round_trip;
 
-/// The stack's own interceptors and ours. A lower slot is nearer to the wire.
-pub(super) fn registry(engine: &mut MediaEngine) -> Result<Registry, Error> {
+/// The stack's own interceptors and ours. A lower slot is nearer to the wire. Each costs time for every packet, so that
+/// a session that only sends has none of those that look at what `receives`.
+pub(super) fn registry(engine: &mut MediaEngine, receives: bool) -> Result<Registry, Error> {
     // RFC 4585 sections 6.2.1 and 6.3.1, for pictures.
     for parameter in ["", "pli"] {
         let feedback = RTCPFeedback { typ: "nack".to_owned(), parameter: parameter.to_owned() };
         engine.register_feedback(feedback, RtpCodecKind::Video);
     }
     configure_simulcast_extension_headers(engine)?;
-    let registry = configure_twcc_receiver_only(Registry::new(), engine)?;
+    let mut registry = Registry::new();
+    if receives {
+        registry = configure_twcc_receiver_only(registry, engine)?
+            .with(Slot::NackGenerator, Placed::new(missing::Missing::default()))
+            .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build());
+    }
     Ok(registry
         // Nearer to the wire than the responder, and behind everything that reads reports.
         .with(Slot::from(3_900), Placed::new(resend::Resend::default()))
         .with(Slot::NackResponder, NackResponderBuilder::new().build())
-        .with(Slot::NackGenerator, Placed::new(missing::Missing::default()))
-        .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
         .with(Slot::from(10_900), Placed::new(clocks::Clocks::default()))
         .with(Slot::SenderReport, SenderReportBuilder::new().build())
         .with(Slot::from(14_000), Placed::new(feedback::Feedback)))
