@@ -110,7 +110,7 @@ async fn decodes(what: &str, mut command: Command) {
     let (text, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let count = |kind: &str| text.lines().filter(|line| line.starts_with(kind)).count();
     let (pictures, sounds) = (count("0,"), count("1,"));
-    assert!(complaints.is_empty() && pictures >= 45 && sounds >= 80, "{what}: {pictures}, {sounds}, {complaints}");
+    assert!(complaints.is_empty() && pictures >= 45 && sounds >= 40, "{what}: {pictures}, {sounds}, {complaints}");
 }
 
 #[tokio::test]
@@ -126,6 +126,38 @@ async fn ffmpeg_publishes_and_plays_by_tcp_and_udp() {
         // Three players for some two seconds and a key-frame interval, each batch made once.
         let made = server.output.conversions() - before;
         assert!((50..200).contains(&made), "{made} conversions");
+    }
+}
+
+#[tokio::test]
+async fn other_codecs() {
+    let Some(ffmpeg) = find(Peer::Ffmpeg) else { return };
+    let hevc = "libx265 -preset ultrafast -tune zerolatency -x265-params keyint=25:log-level=none";
+    let avc = "libx264 -preset ultrafast -tune zerolatency -g 25 -pix_fmt yuv420p";
+    for (pictures, sound) in [
+        (hevc, "pcm_alaw -ar 8000 -ac 1"),
+        (avc, "pcm_mulaw -ar 8000 -ac 1"),
+        (avc, "libopus -ar 48000 -ac 2"),
+        // An access unit of more than one packet.
+        (avc, "aac -ar 48000 -ac 2 -b:a 512k"),
+    ] {
+        let server = Server::start().await;
+        let mut command = Command::new(&ffmpeg);
+        command.args([
+            "-hide_banner",
+            "-loglevel",
+            "error",
+            "-re",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=320x180:rate=25",
+        ]);
+        command.args(["-re", "-f", "lavfi", "-i", "anoisesrc=sample_rate=48000", "-c:v"]).args(pictures.split(' '));
+        command.arg("-c:a").args(sound.split(' ')).args(["-f", "rtsp", "-rtsp_transport", "tcp"]);
+        let _publisher = spawn("publisher", command.arg(server.publish_url().as_str()));
+        server.until_live().await;
+        plays(&ffmpeg, &["-rtsp_transport", "tcp"], &server.play_url()).await;
     }
 }
 
