@@ -13,6 +13,8 @@ use super::wire::Heard;
 const PROBE: Duration = Duration::from_secs(2);
 /// How long a connection may take until its channel is open: the driver's own deadlines end most sooner.
 const OPEN: Duration = Duration::from_secs(40);
+/// How soon a peer that has called may call anew; each call costs a session. What comes sooner is not heard.
+const CALLS: Duration = Duration::from_millis(200);
 /// Waits before a peer is called again whose connection failed.
 const RETRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(15)];
 /// Uids of others that are remembered as online.
@@ -55,6 +57,8 @@ struct Peer {
     called: bool,
     /// The session that the peer's description names; a later offer of the same one belongs to the same connection.
     origin: Option<String>,
+    /// When it began.
+    began: Instant,
     /// When it ends unless something is heard.
     deadline: Option<Instant>,
 }
@@ -145,7 +149,7 @@ impl Table {
 
     fn enter(&mut self, now: Instant, id: String, stage: Stage, called: bool, origin: Option<String>) {
         self.retries.remove(&id);
-        self.peers.insert(id, Peer { stage, called, origin, deadline: Some(now + OPEN) });
+        self.peers.insert(id, Peer { stage, called, origin, began: now, deadline: Some(now + OPEN) });
     }
 
     fn call(&mut self, now: Instant, id: String) -> bool {
@@ -186,6 +190,9 @@ impl Table {
         if let Some(peer) = self.peers.get(&from) {
             if peer.stage != Stage::Offered && named.is_some() && peer.origin == named {
                 self.actions.push_back(Action::Renew(from, sdp));
+                return true;
+            }
+            if !peer.called && now < peer.began + CALLS {
                 return true;
             }
             // Two nodes of ours have called each other: the call of the smaller uid counts, for both. An existing node
@@ -376,6 +383,8 @@ mod tests {
         table.handle_open(SMALL);
         let later = Action::Renew(SMALL.to_owned(), FIRST.to_owned());
         assert_eq!(hear(&mut table, now, offer(SMALL, FIRST, false)), [later]);
+        assert_eq!(hear(&mut table, now, offer(SMALL, SECOND, false)), []);
+        let now = now + CALLS;
         let anew = [dropped(SMALL, "it calls anew"), Action::Answer(SMALL.to_owned(), SECOND.to_owned())];
         assert_eq!(hear(&mut table, now, offer(SMALL, SECOND, false)), anew);
     }
