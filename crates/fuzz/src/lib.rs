@@ -22,7 +22,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 18] = [
     target("avc_configuration", avc_configuration),
     target("hevc_configuration", hevc_configuration),
     target("av1_configuration", av1_configuration),
@@ -39,6 +39,8 @@ pub const TARGETS: [Target; 16] = [
     target("websocket_frames", websocket_frames),
     target("rtmp_chunks", sluicegate_rtmp::protocol::fuzz_reader),
     target("rtmp_server", sluicegate_rtmp::protocol::fuzz_server),
+    target("rtsp_server", sluicegate_rtsp::fuzz_server),
+    target("rtsp_client", sluicegate_rtsp::fuzz_client),
 ];
 
 fn avc_configuration(data: &[u8]) {
