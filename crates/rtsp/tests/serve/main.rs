@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
+mod slow;
+
 use sluicegate_hub::{Hub, StreamName, Viewer};
 use sluicegate_net::shutdown::Shutdown;
-use sluicegate_net::tls::ClientTls;
+use sluicegate_net::tls::{ClientTls, ServerTls};
 use sluicegate_rtsp::{Ask, Config, Error, Gate, Listener, Output, Service, push};
 use sluicegate_testbed::media::sample;
 use sluicegate_testbed::peer::{Peer, find};
@@ -33,6 +35,7 @@ impl Gate for Publishers {
 struct Server {
     hub: Hub,
     output: Output,
+    scheme: &'static str,
     port: u16,
     shutdown: Shutdown,
 }
@@ -45,22 +48,26 @@ impl Drop for Server {
 
 impl Server {
     async fn start() -> Self {
-        let hub = Hub::new(sluicegate_hub::Config::default()).unwrap();
+        Self::start_with(sluicegate_hub::Config::default(), None).await
+    }
+
+    async fn start_with(config: sluicegate_hub::Config, tls: Option<ServerTls>) -> Self {
+        let hub = Hub::new(config).unwrap();
         let (output, shutdown) = (Output::new(&hub), Shutdown::new());
         let service = Service::new(hub.clone(), Config::default(), output.clone(), Arc::new(Publishers)).unwrap();
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None, Some(0)).await.unwrap();
-        let port = listener.local_addr().port();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls, Some(0)).await.unwrap();
+        let (scheme, port) = (listener.scheme(), listener.local_addr().port());
         tokio::spawn(service.serve(listener, shutdown.clone()));
-        Self { hub, output, port, shutdown }
+        Self { hub, output, scheme, port, shutdown }
     }
 
     /// The URL for publishers.
     fn publish_url(&self) -> Url {
-        format!("rtsp://cam:p%40ss@127.0.0.1:{}/live/{NAME}", self.port).parse().unwrap()
+        format!("{}://cam:p%40ss@127.0.0.1:{}/live/{NAME}", self.scheme, self.port).parse().unwrap()
     }
 
     fn play_url(&self) -> String {
-        format!("rtsp://127.0.0.1:{}/{NAME}", self.port)
+        format!("{}://127.0.0.1:{}/{NAME}", self.scheme, self.port)
     }
 
     /// ffmpeg publishes the sample without end.
@@ -185,6 +192,23 @@ async fn a_push_to_our_own_port() {
     soon("the end of the push", pushing).await.unwrap().unwrap();
     let name = StreamName::parse(NAME).unwrap();
     until("the end of the stream", || async { there.hub.stream(&name).is_none().then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_push_by_tls_and_a_player_by_tls() {
+    let Some(ffmpeg) = find(Peer::Ffmpeg) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = ServerTls::from_files(&certificate, &key).unwrap();
+    let here = Server::start().await;
+    let there = Server::start_with(sluicegate_hub::Config::default(), Some(tls)).await;
+    let _publisher = here.published(&ffmpeg).await;
+    let (_stop, _pushing) = here.pushing(&there.publish_url());
+    there.until_live().await;
+    plays(&ffmpeg, &["-rtsp_transport", "tcp"], &there.play_url()).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! A player that takes nothing for a while.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use sluicegate_hub::{Expects, Publish, StreamName};
+use sluicegate_media::{Codec, Frame, Timestamp, TrackId, avc};
+use sluicegate_testbed::soon;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::{NAME, Server};
+
+/// x264, `testsrc` 1280x720.
+const SPS: &[u8] = &[
+    0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00, 0x00,
+    0x03, 0x03, 0x20, 0xf1, 0x83, 0x19, 0x60,
+];
+const PPS: &[u8] = &[0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0];
+/// Pictures, each of so many bytes and 40 ms, with a key frame every second: far more than sockets hold.
+const PICTURES: i64 = 2_000;
+const BYTES: usize = 20_000;
+
+fn picture(number: i64) -> Frame {
+    let key = number % 25 == 0;
+    let mut payload = u32::try_from(BYTES).unwrap().to_be_bytes().to_vec();
+    payload.push(if key { 0x65 } else { 0x41 });
+    payload.resize(BYTES + 4, 0x5a);
+    Frame::media(TrackId::VIDEO, Codec::H264, Timestamp::from_millis(number * 40), payload.into()).with_key(key)
+}
+
+async fn ask(socket: &mut BufReader<TcpStream>, request: &str) {
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let (mut line, mut length) = (String::new(), 0);
+    socket.read_line(&mut line).await.unwrap();
+    assert!(line.starts_with("RTSP/1.0 200 "), "{line}");
+    while line != "\r\n" {
+        line.clear();
+        socket.read_line(&mut line).await.unwrap();
+        if let Some(value) = line.strip_prefix("Content-Length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    socket.read_exact(&mut vec![0; length]).await.unwrap();
+}
+
+/// The numbers of the pictures that arrive, and which of them begin with parameter sets.
+async fn pictures(socket: &mut BufReader<TcpStream>) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let (mut all, mut keys, mut sequence) = (BTreeSet::new(), BTreeSet::new(), None);
+    loop {
+        let mut head = [0; 4];
+        socket.read_exact(&mut head).await.unwrap();
+        let [dollar, channel, high, low] = head;
+        assert_eq!(dollar, b'$');
+        let mut packet = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+        socket.read_exact(&mut packet).await.unwrap();
+        if channel == 1 {
+            continue;
+        }
+        // Numbers go on over what was skipped: nothing was lost on the way.
+        let number = u16::from_be_bytes([packet[2], packet[3]]);
+        assert_eq!(sequence.map_or(number, |last: u16| last.wrapping_add(1)), number);
+        sequence = Some(number);
+        let picture = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]) / 3_600;
+        let kind = packet[12] & 0x1f;
+        if all.insert(picture) && (kind == 7 || kind == 24) {
+            keys.insert(picture);
+        }
+        if i64::from(picture) == PICTURES - 1 && packet[1] & 0x80 != 0 {
+            return (all, keys);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_player_that_falls_behind_goes_on_at_a_key_frame() {
+    let server = Server::start_with(sluicegate_hub::Config { ring_bytes: 1 << 20, ..Default::default() }, None).await;
+    let name = StreamName::parse(NAME).unwrap();
+    let publisher = server.hub.publish(&name, Publish::by("test").expecting(Expects::VIDEO)).unwrap();
+    let record = Bytes::from(avc::record(SPS, &[PPS]).unwrap());
+    publisher.push(Frame::configuration(TrackId::VIDEO, Codec::H264, Timestamp::ZERO, record)).unwrap();
+    publisher.push(picture(0)).unwrap();
+    publisher.push(picture(1)).unwrap();
+
+    let mut socket = BufReader::new(TcpStream::connect(("127.0.0.1", server.port)).await.unwrap());
+    let url = server.play_url();
+    let playing = async {
+        ask(&mut socket, &format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\n\r\n")).await;
+        let transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
+        ask(&mut socket, &format!("SETUP {url}/trackID=0 RTSP/1.0\r\nCSeq: 2\r\n{transport}\r\n")).await;
+        ask(&mut socket, &format!("PLAY {url} RTSP/1.0\r\nCSeq: 3\r\n\r\n")).await;
+    };
+    soon("PLAY", playing).await;
+    for number in 2..PICTURES {
+        publisher.push(picture(number)).unwrap();
+        // The player's task has its turn for each picture.
+        tokio::task::yield_now().await;
+    }
+    let (all, keys) = soon("the last picture", pictures(&mut socket)).await;
+    let skips: Vec<u32> = all.iter().zip(all.iter().skip(1)).filter(|(a, b)| *a + 1 != **b).map(|(_, b)| *b).collect();
+    assert!(!skips.is_empty() && skips.iter().all(|first| keys.contains(first)), "{skips:?}");
+    drop(publisher);
+}
