@@ -1,7 +1,7 @@
 //! The port, and what its connections share.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -214,12 +214,12 @@ struct Visit {
 }
 
 impl Visit {
-    /// Where the client gets packets by UDP: where its connection comes from, and nowhere else.
-    fn ip(&self) -> IpAddr {
-        match self.peer.ip() {
-            IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
-            ip @ IpAddr::V4(_) => ip,
-        }
+    /// A port of the client: where its connection comes from, and nowhere else. The address stays in the form that our
+    /// sockets have it in, mapped or scoped.
+    fn port(&self, number: u16) -> SocketAddr {
+        let mut address = self.peer;
+        address.set_port(number);
+        address
     }
 }
 

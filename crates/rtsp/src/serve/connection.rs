@@ -174,12 +174,11 @@ impl Connection {
 
     /// Where the tracks go that the client has set up.
     fn ways(&self) -> [Option<Way>; MAX_TRACKS] {
-        let ip = self.visit.ip();
         self.session.tracks().map(|track| match track? {
             Transport::Interleaved(rtp, rtcp) => Some(Way::Interleaved(rtp, rtcp)),
             Transport::Udp(rtp, rtcp) => {
                 let ports = Arc::clone(self.visit.udp.as_ref()?);
-                Some(Way::Udp { ports, rtp: (ip, rtp).into(), rtcp: (ip, rtcp).into() })
+                Some(Way::Udp { ports, rtp: self.visit.port(rtp), rtcp: self.visit.port(rtcp) })
             }
         })
     }
