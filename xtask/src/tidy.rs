@@ -8,7 +8,7 @@ use crate::cargo::{program, root};
 use crate::error::Error;
 
 /// Which layer each package stands in; a package may depend on lower layers only.
-const LAYERS: [(&str, u8); 26] = [
+const LAYERS: [(&str, u8); 27] = [
     ("media", 0),
     ("flv", 1),
     ("fmp4", 1),
@@ -20,21 +20,22 @@ const LAYERS: [(&str, u8); 26] = [
     ("launch", 2),
     ("netsim", 2),
     ("rtc-driver", 2),
-    ("ws-stream", 3),
-    ("rtmp", 3),
-    ("rtsp", 3),
-    ("http-proxy", 3),
-    ("sites", 3),
-    ("api", 3),
-    ("m7s", 3),
-    ("p2p", 3),
-    ("webrtc-relay", 3),
-    ("wcs", 3),
-    ("upstream", 4),
-    ("downstream", 4),
-    ("cdn-node", 4),
-    ("fuzz", 5),
-    ("testbed", 5),
+    ("writers", 3),
+    ("ws-stream", 4),
+    ("rtmp", 4),
+    ("rtsp", 4),
+    ("http-proxy", 4),
+    ("sites", 4),
+    ("api", 4),
+    ("m7s", 4),
+    ("p2p", 4),
+    ("webrtc-relay", 4),
+    ("wcs", 4),
+    ("upstream", 5),
+    ("downstream", 5),
+    ("cdn-node", 5),
+    ("fuzz", 6),
+    ("testbed", 6),
 ];
 /// What protocol crates must not know: time, tasks, sockets and logs.
 const IMPURE: [&str; 4] = ["tokio", "hyper", "tracing", "socket2"];

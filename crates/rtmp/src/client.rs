@@ -1,12 +1,11 @@
 //! The other end: pushes a stream to a server and pulls one from a server.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use sluicegate_hub::{Ended, Next, Output, Publisher, Reason, Subscriber, TrackSet};
 use sluicegate_net::tls::ClientTls;
+use sluicegate_writers::Backlog;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -14,7 +13,7 @@ use url::Url;
 use crate::connection::sleep_until;
 use crate::formats::{Form, taken};
 use crate::intake::Intake;
-use crate::line::{Line, MAX_SLICES};
+use crate::line::Line;
 use crate::protocol::{Address, Capabilities, ClientConfig, ClientEvent, ClientSession, Purpose};
 use crate::{Error, Limits, Outputs, metrics};
 
@@ -22,8 +21,6 @@ use crate::{Error, Limits, Outputs, metrics};
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// A server that takes nothing for this long is left.
 const STALL: Duration = Duration::from_secs(15);
-/// Bytes gathered for one write.
-const GATHER_BYTES: usize = 64 << 10;
 
 /// A connection to a server.
 struct Client {
@@ -63,7 +60,7 @@ impl Client {
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
-        let mut queue: VecDeque<Bytes> = std::iter::from_fn(|| self.session.poll_output()).collect();
+        let mut queue: Backlog = std::iter::from_fn(|| self.session.poll_output()).collect();
         if queue.is_empty() { Ok(()) } else { self.line.write(&mut queue).await }
     }
 
@@ -100,7 +97,7 @@ pub async fn push(
     started();
     let output = outputs.for_peer(&capabilities);
     let form = Form { stream, multitrack: capabilities.multitrack(), publishes: true, left_out: None };
-    let (tracks, queue) = (None, VecDeque::new());
+    let (tracks, queue) = (None, Backlog::default());
     let mut push = Push { client, subscriber, output, capabilities, form, tracks, queue };
     let done = push.run(&stop).await;
     if !matches!(done, Err(Error::Closed | Error::Io(_) | Error::Stalled { .. })) {
@@ -116,14 +113,14 @@ struct Push {
     capabilities: Capabilities,
     form: Form,
     tracks: Option<Arc<TrackSet>>,
-    queue: VecDeque<Bytes>,
+    queue: Backlog,
 }
 
 impl Push {
     async fn run(&mut self, stop: &CancellationToken) -> Result<Reason, Error> {
         loop {
             let ended = self.gather()?;
-            let bytes: usize = self.queue.iter().map(Bytes::len).sum();
+            let bytes = self.queue.bytes();
             if bytes > 0 {
                 self.client.line.write(&mut self.queue).await?;
                 self.subscriber.sent(bytes);
@@ -152,8 +149,7 @@ impl Push {
 
     /// Takes batches from the cursor, as many as one write should hold. Returns why the stream has ended, if it has.
     fn gather(&mut self) -> Result<Option<Reason>, Error> {
-        let mut bytes = 0_usize;
-        while bytes < GATHER_BYTES && self.queue.len() + 2 <= MAX_SLICES {
+        while self.queue.has_room() {
             let batch = match self.subscriber.try_next() {
                 Next::Batch(batch) => batch,
                 Next::Empty => break,
@@ -164,14 +160,11 @@ impl Push {
                 if let Some(codec) = self.form.left_out {
                     tracing::warn!(stream = %self.subscriber.name(), %codec, "the server does not take the sound; it is left out");
                 }
-                self.queue.push_back(self.form.head(&batch.tracks, batch.start()));
+                self.queue.push(self.form.head(&batch.tracks, batch.start()));
                 self.tracks = Some(Arc::clone(&batch.tracks));
             }
             let body = if self.form.is_shared() { self.output.body(&batch) } else { self.form.body(&batch) };
-            bytes = bytes.saturating_add(body.len());
-            if !body.is_empty() {
-                self.queue.push_back(body);
-            }
+            self.queue.push(body);
         }
         Ok(None)
     }

@@ -1,13 +1,12 @@
 //! One connection to our port, until it publishes or plays.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use sluicegate_hub::StreamName;
 use sluicegate_net::listener::Socket;
 use sluicegate_net::shutdown::Shutdown;
+use sluicegate_writers::Backlog;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -111,7 +110,7 @@ impl Connection {
 
     /// Writes what the session wants written.
     pub(crate) async fn flush(&mut self) -> Result<(), Error> {
-        let mut queue: VecDeque<Bytes> = std::iter::from_fn(|| self.session.poll_output()).collect();
+        let mut queue: Backlog = std::iter::from_fn(|| self.session.poll_output()).collect();
         if queue.is_empty() { Ok(()) } else { self.line.write(&mut queue).await }
     }
 

@@ -15,7 +15,7 @@ mod intake;
 mod line;
 mod metrics;
 mod play;
-mod players;
+mod player;
 mod publish;
 mod service;
 mod target;

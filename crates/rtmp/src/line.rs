@@ -1,15 +1,15 @@
 //! A socket as sessions need it: reads that frames are cut from, vectored writes with a deadline, an orderly end.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use sluicegate_net::listener::Socket;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use sluicegate_writers::Backlog;
+use tokio::io::AsyncWriteExt;
 use tokio_util::io::poll_read_buf;
 
 use crate::Error;
@@ -18,8 +18,6 @@ use crate::Error;
 const COMMAND_BYTES: usize = 1 << 10;
 /// The buffer that media is read into. Messages are cut from it, so it is as large as a key frame.
 const MEDIA_BYTES: usize = 64 << 10;
-/// Buffers written with one call.
-pub(crate) const MAX_SLICES: usize = 16;
 /// How long the other side may take to close after we have said goodbye.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -59,20 +57,17 @@ impl Line {
         Poll::Ready(Ok((count > 0).then(|| self.buffer.split().freeze())))
     }
 
-    /// Writes once, and forgets what was written.
-    pub(crate) fn poll_write(&mut self, queue: &mut VecDeque<Bytes>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let written = ready!(poll_write(&mut self.socket, queue, cx))?;
-        consume(queue, written);
-        Poll::Ready(Ok(written))
+    /// The socket, for one who writes by himself.
+    pub(crate) fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
     }
 
-    /// Writes what TLS holds back.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+    fn poll_write(&mut self, queue: &mut Backlog, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        queue.poll_write(Pin::new(&mut self.socket), cx)
     }
 
     /// Writes all of the queue. Dropping this leaves the connection without a boundary to go on from.
-    pub(crate) async fn write(&mut self, queue: &mut VecDeque<Bytes>) -> Result<(), Error> {
+    pub(crate) async fn write(&mut self, queue: &mut Backlog) -> Result<(), Error> {
         let stall = self.stall;
         let stalled = |_| Error::Stalled { after: stall };
         while !queue.is_empty() {
@@ -104,30 +99,5 @@ impl Line {
         };
         // A peer that does not close is left as it is.
         let _ = tokio::time::timeout(CLOSE_WAIT, closing).await;
-    }
-}
-
-/// Writes once, from as many buffers as one call takes.
-fn poll_write(socket: &mut Socket, queue: &VecDeque<Bytes>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    if let (1, Some(only)) = (queue.len(), queue.front()) {
-        return Pin::new(socket).poll_write(cx, only);
-    }
-    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-    let mut count = 0_usize;
-    for (slot, bytes) in slices.iter_mut().zip(queue) {
-        *slot = IoSlice::new(bytes);
-        count += 1;
-    }
-    Pin::new(socket).poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
-}
-
-fn consume(queue: &mut VecDeque<Bytes>, mut written: usize) {
-    while let Some(front) = queue.front_mut() {
-        if front.len() > written {
-            front.advance(written);
-            return;
-        }
-        written = written.saturating_sub(front.len());
-        queue.pop_front();
     }
 }

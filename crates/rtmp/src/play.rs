@@ -1,14 +1,12 @@
 //! A client that plays: it waits for the stream here, then a writer of the stream has its socket.
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
 use sluicegate_hub::Viewer;
+use sluicegate_writers::Backlog;
 use tokio::time::Instant;
 
 use crate::Error;
 use crate::connection::{Connection, Run, ended};
-use crate::players::{Outcome, Playback, Player};
+use crate::player::{Outcome, Playback};
 use crate::protocol::{Request, ServerEvent};
 
 impl Connection {
@@ -36,13 +34,13 @@ impl Connection {
         };
         self.session.accept_play();
         self.flush().await?;
-        let (players, shutdown) = (self.shared.players.clone(), self.shutdown.clone());
-        players.add(Player::new(self, playback), &shutdown);
+        let (writers, shutdown) = (self.shared.writers.clone(), self.shutdown.clone());
+        writers.add(playback.viewer(self), async move { shutdown.begun().await });
         Ok(None)
     }
 
     /// Goes on when a writer gives the connection back, with what is to be written before anything else.
-    pub(crate) async fn resume(mut self, mut queue: VecDeque<Bytes>, outcome: Outcome) {
+    pub(crate) async fn resume(mut self, mut queue: Backlog, outcome: Outcome) {
         let peer = self.peer;
         let done = match outcome {
             Outcome::Failed(error) => Err(error),
@@ -59,7 +57,7 @@ impl Connection {
     }
 
     /// Says that the stream is over.
-    async fn end(&mut self, queue: &mut VecDeque<Bytes>, reason: &str) -> Result<(), Error> {
+    async fn end(&mut self, queue: &mut Backlog, reason: &str) -> Result<(), Error> {
         self.line.write(queue).await?;
         self.session.end(reason);
         self.flush().await?;

@@ -9,12 +9,13 @@ use sluicegate_hub::Hub;
 use sluicegate_net::listener::Socket;
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ServerTls;
+use sluicegate_writers::Writers;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::connection::{Connection, Place, ended};
-use crate::players::Players;
+use crate::player::Player;
 use crate::{Config, Error, Gate, Outputs};
 
 /// How long a TLS handshake may take.
@@ -32,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) outputs: Outputs,
     pub(crate) gate: Arc<dyn Gate>,
-    pub(crate) players: Players,
+    pub(crate) writers: Writers<Player>,
 }
 
 impl fmt::Debug for Shared {
@@ -81,8 +82,8 @@ impl Service {
     /// [`Error::Config`] names a limit that leaves no room to work.
     pub fn new(hub: Hub, config: Config, outputs: Outputs, gate: Arc<dyn Gate>) -> Result<Self, Error> {
         config.validate()?;
-        let players = Players::new(config.writers.get());
-        Ok(Self(Arc::new(Shared { hub, config, outputs, gate, players })))
+        let writers = Writers::new(config.writers);
+        Ok(Self(Arc::new(Shared { hub, config, outputs, gate, writers })))
     }
 
     /// The output formats, to see how often batches were converted.

@@ -14,8 +14,8 @@ mod metrics;
 mod play;
 mod publish;
 mod service;
-mod shard;
 mod target;
+mod watching;
 
 pub mod client;
 pub mod formats;

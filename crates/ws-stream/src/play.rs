@@ -12,12 +12,13 @@ use sluicegate_hub::{Batch, Next, State, Subscriber};
 use sluicegate_net::handover::{HandOver, Possible};
 use sluicegate_net::listener::Socket;
 use sluicegate_net::ws;
+use sluicegate_writers::Viewer;
 
 use crate::feed::Feed;
 use crate::formats::Container;
 use crate::service::Shared;
-use crate::shard::{Playback, Viewer};
 use crate::target::Target;
+use crate::watching::{Playback, Watching};
 use crate::{Error, answer};
 
 /// How long an upgrade may take from our 101 to the socket.
@@ -37,7 +38,7 @@ impl Shared {
             match tokio::time::timeout(UPGRADE_WAIT, accepted.socket()).await {
                 Ok(Ok((socket, read_ahead))) => {
                     shared.tune(&socket);
-                    shared.shards.add(Viewer::websocket(Box::new(socket), playback), read_ahead);
+                    shared.give(playback.websocket(Box::new(socket), &read_ahead));
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a viewer left during its upgrade"),
                 Err(_) => tracing::debug!("an upgrade took too long"),
@@ -70,9 +71,9 @@ impl Shared {
     /// A response whose socket goes to a writer once its head is sent.
     fn hand_over(self: &Arc<Self>, subscriber: Subscriber, container: Container, first: Arc<Batch>) -> Response {
         let (shared, playback) = (Arc::clone(self), self.playback(subscriber, container, false));
-        let hand_over = HandOver::new(move |socket: Socket, read_ahead| {
+        let hand_over = HandOver::new(move |socket: Socket, _read_ahead| {
             shared.tune(&socket);
-            shared.shards.add(Viewer::bare(Box::new(socket), playback, &first), read_ahead);
+            shared.give(playback.bare(Box::new(socket), &first));
         });
         // A body of unknown length, so that no layer above declares one; it is not sent.
         let body = Body::from_stream(futures_util::stream::empty::<io::Result<Bytes>>());
@@ -93,6 +94,11 @@ impl Shared {
         let output = if websocket { self.outputs.websocket(container) } else { self.outputs.bare(container) };
         let (wait, stall) = (self.config.websocket_wait, self.config.viewer_stall);
         Playback { subscriber, output, container, wait, stall }
+    }
+
+    /// Gives a viewer to a writer of its stream.
+    fn give(&self, viewer: Viewer<Watching>) {
+        self.writers.add(viewer, self.shutdown.clone().cancelled_owned());
     }
 
     /// Keeps the kernel from hiding a slow or dead viewer.

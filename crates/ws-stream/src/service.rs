@@ -11,11 +11,12 @@ use http::{HeaderMap, Method, header};
 use sluicegate_hub::{Hub, Output, Publish, Publisher, StreamName, Viewer};
 use sluicegate_net::listener::ConnectInfo;
 use sluicegate_net::ws;
+use sluicegate_writers::Writers;
 use tokio_util::sync::CancellationToken;
 
 use crate::formats::{Container, Flv, FlvWebSocket, Fmp4, Fmp4WebSocket};
-use crate::shard::Shards;
 use crate::target::{Target, percent_decoded, wants_to_publish};
+use crate::watching::Watching;
 use crate::{Config, Error, answer, ingest};
 
 /// Publishing and playing by FLV and fragmented MP4. Clones share viewers and output formats; make one per hub.
@@ -28,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) config: Config,
     pub(crate) outputs: Outputs,
-    pub(crate) shards: Shards,
+    pub(crate) writers: Writers<Watching>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -79,8 +80,8 @@ impl Service {
         config.validate()?;
         let outputs = Outputs::new(&hub);
         let shutdown = CancellationToken::new();
-        let shards = Shards::new(config.writers.get(), shutdown.clone());
-        Ok(Self(Arc::new(Shared { hub, config, outputs, shards, shutdown })))
+        let writers = Writers::new(config.writers);
+        Ok(Self(Arc::new(Shared { hub, config, outputs, writers, shutdown })))
     }
 
     /// `/live/{name…}.flv`, `/live/{name…}.mp4`, `/publish` and `/play`.

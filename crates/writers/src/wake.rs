@@ -8,14 +8,14 @@ use tokio::sync::Notify;
 
 /// The keys of viewers whose sockets have become ready. Holds each viewer at most once.
 #[derive(Debug, Default)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     keys: Mutex<Vec<usize>>,
     notify: Notify,
 }
 
 impl Ready {
     /// Waits until a socket is ready, then moves the keys into `into`.
-    pub(super) async fn take(&self, into: &mut Vec<usize>) {
+    pub(crate) async fn take(&self, into: &mut Vec<usize>) {
         loop {
             let notified = self.notify.notified();
             into.append(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner));
@@ -29,24 +29,24 @@ impl Ready {
 
 /// One viewer's place in [`Ready`].
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(crate) struct Bell {
     ready: Arc<Ready>,
     key: usize,
     rung: AtomicBool,
 }
 
 impl Bell {
-    pub(super) fn new(ready: &Arc<Ready>, key: usize) -> Arc<Self> {
+    pub(crate) fn new(ready: &Arc<Ready>, key: usize) -> Arc<Self> {
         Arc::new(Self { ready: Arc::clone(ready), key, rung: AtomicBool::new(false) })
     }
 
     /// The waker that puts the viewer into [`Ready`].
-    pub(super) fn waker(self: &Arc<Self>) -> Waker {
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
         Waker::from(Arc::clone(self))
     }
 
     /// The viewer is about to be looked at; a wake from now on counts anew.
-    pub(super) fn answer(&self) {
+    pub(crate) fn answer(&self) {
         self.rung.store(false, Ordering::Release);
     }
 }

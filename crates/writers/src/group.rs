@@ -4,13 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 
-use super::viewer::{Fate, Viewer};
-use super::wake::{Bell, Ready};
+use crate::wake::{Bell, Ready};
+use crate::{Fate, Protocol, Viewer};
 
 /// Viewers written to before other tasks of the thread have their turn: about 0.3 ms.
 const VIEWERS_PER_TURN: usize = 64;
@@ -20,54 +18,52 @@ const TICK: Duration = Duration::from_secs(1);
 const SCRATCH_BYTES: usize = 2 << 10;
 
 /// Where new viewers are left for a writer.
-#[derive(Debug, Default)]
-pub(super) struct Inbox {
-    state: Mutex<Arrivals>,
+pub(crate) struct Inbox<P> {
+    state: Mutex<Arrivals<P>>,
     notify: Notify,
 }
 
-/// A viewer and what it has sent already.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) viewer: Viewer,
-    pub(super) read_ahead: Bytes,
-}
-
-#[derive(Debug, Default)]
-struct Arrivals {
-    viewers: Vec<Arrival>,
+struct Arrivals<P> {
+    viewers: Vec<Viewer<P>>,
     /// Viewers that the writer has, with those that have not been taken out yet.
     population: usize,
     closed: bool,
 }
 
-impl Inbox {
+impl<P> Default for Inbox<P> {
+    fn default() -> Self {
+        let state = Arrivals { viewers: Vec::new(), population: 0, closed: false };
+        Self { state: Mutex::new(state), notify: Notify::new() }
+    }
+}
+
+impl<P> Inbox<P> {
     /// How many viewers the writer has; `None` once it has gone.
-    pub(super) fn population(&self) -> Option<usize> {
+    pub(crate) fn population(&self) -> Option<usize> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (!state.closed).then_some(state.population)
     }
 
     /// Leaves a viewer; gives it back when the writer has gone.
-    pub(super) fn put(&self, arrival: Box<Arrival>) -> Result<(), Box<Arrival>> {
+    pub(crate) fn put(&self, viewer: Box<Viewer<P>>) -> Result<(), Box<Viewer<P>>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.closed {
-            return Err(arrival);
+            return Err(viewer);
         }
         state.population += 1;
-        state.viewers.push(*arrival);
+        state.viewers.push(*viewer);
         drop(state);
         self.notify.notify_one();
         Ok(())
     }
 
-    fn take(&self) -> Vec<Arrival> {
+    fn take(&self) -> Vec<Viewer<P>> {
         std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).viewers)
     }
 
-    fn left(&self, viewers: usize) {
+    fn left(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.population = state.population.saturating_sub(viewers);
+        state.population = state.population.saturating_sub(1);
     }
 
     /// Closes the inbox unless somebody is in it.
@@ -79,54 +75,53 @@ impl Inbox {
 }
 
 /// A viewer with its waker.
-#[derive(Debug)]
-struct Seat {
-    viewer: Viewer,
+struct Seat<P> {
+    viewer: Viewer<P>,
     bell: Arc<Bell>,
     waker: Waker,
 }
 
 /// The viewers of one writer.
-#[derive(Debug)]
-pub(super) struct Group {
-    inbox: Arc<Inbox>,
-    seats: Vec<Option<Seat>>,
+pub(crate) struct Group<P> {
+    inbox: Arc<Inbox<P>>,
+    seats: Vec<Option<Seat<P>>>,
     free: Vec<usize>,
     ready: Arc<Ready>,
     news: Option<watch::Receiver<u64>>,
-    shutdown: CancellationToken,
+    /// The server goes away.
+    going: bool,
     scratch: Box<[u8]>,
 }
 
-impl Group {
-    pub(super) fn new(inbox: Arc<Inbox>, shutdown: CancellationToken) -> Self {
+impl<P: Protocol> Group<P> {
+    pub(crate) fn new(inbox: Arc<Inbox<P>>) -> Self {
         Self {
             inbox,
             seats: Vec::new(),
             free: Vec::new(),
             ready: Arc::default(),
             news: None,
-            shutdown,
+            going: false,
             scratch: vec![0; SCRATCH_BYTES].into(),
         }
     }
 
     /// Drives the viewers until the last has left.
-    pub(super) async fn run(mut self) {
-        let (inbox, ready, shutdown) = (Arc::clone(&self.inbox), Arc::clone(&self.ready), self.shutdown.clone());
+    pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let (inbox, ready) = (Arc::clone(&self.inbox), Arc::clone(&self.ready));
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(shutdown);
         let mut keys = Vec::new();
-        let mut going = false;
         loop {
             tokio::select! {
                 () = changed(&mut self.news) => self.write_all().await,
                 () = ready.take(&mut keys) => self.look_at(&mut keys).await,
-                () = inbox.notify.notified() => self.admit(),
+                () = inbox.notify.notified() => self.admit().await,
                 _ = tick.tick() => self.for_each(|viewer, cx, now| viewer.handle_time(cx, now)),
-                () = shutdown.cancelled(), if !going => {
-                    going = true;
-                    self.for_each(|viewer, cx, now| viewer.leave(cx, now));
+                () = &mut shutdown, if !self.going => {
+                    self.going = true;
+                    self.for_each(|viewer, cx, now| viewer.handle_shutdown(cx, now));
                 }
             }
             if self.free.len() == self.seats.len() && inbox.close_if_empty() {
@@ -137,40 +132,34 @@ impl Group {
         }
     }
 
-    fn admit(&mut self) {
-        let now = Instant::now();
-        for arrival in self.inbox.take() {
-            let Arrival { viewer, read_ahead } = arrival;
+    async fn admit(&mut self) {
+        let (now, going) = (Instant::now(), self.going);
+        let mut other_stream = false;
+        for viewer in self.inbox.take() {
             let key = self.free.pop().unwrap_or(self.seats.len());
             let bell = Bell::new(&self.ready, key);
-            let mut seat = Seat { viewer, waker: bell.waker(), bell };
-            let mut news = seat.viewer.subscriber.news();
+            let mut news = viewer.feed().news();
             news.mark_unchanged();
-            let mut fate = seat.viewer.handle_read_ahead(&read_ahead, now);
-            if fate == Fate::Stays {
-                fate = seat.viewer.handle_ready(&mut Context::from_waker(&seat.waker), &mut self.scratch, now);
-            }
-            // A viewer that was refused has a stream of its own, which never has news.
-            let same = self.news.as_ref().is_some_and(|have| have.same_channel(&news));
-            if self.news.is_none() || (seat.viewer.is_open() && !same) {
-                self.news = Some(news);
-            }
             if key == self.seats.len() {
                 self.seats.push(None);
             }
-            self.place(key, (fate == Fate::Stays).then_some(seat));
+            if let Some(place) = self.seats.get_mut(key) {
+                *place = Some(Seat { viewer, waker: bell.waker(), bell });
+            }
+            self.act(key, |viewer, cx, scratch| {
+                viewer.handle_ready(cx, scratch, now)?;
+                if going { viewer.handle_shutdown(cx, now) } else { Fate::Continue(()) }
+            });
+            // A viewer that was refused has a stream of its own, which never has news.
+            let awaits = matches!(self.seats.get(key), Some(Some(seat)) if seat.viewer.awaits());
+            if awaits && !self.news.as_ref().is_some_and(|have| have.same_channel(&news)) {
+                other_stream |= self.news.is_some();
+                self.news = Some(news);
+            }
         }
-    }
-
-    /// Puts a viewer in its place, or frees the place.
-    fn place(&mut self, key: usize, seat: Option<Seat>) {
-        if seat.is_none() {
-            self.free.push(key);
-            self.inbox.left(1);
-            crate::metrics::viewer_left();
-        }
-        if let Some(place) = self.seats.get_mut(key) {
-            *place = seat;
+        // A stream that ended and came again is another one with the same name; viewers of the old one learn of its end.
+        if other_stream {
+            self.write_all().await;
         }
     }
 
@@ -181,7 +170,12 @@ impl Group {
             let to = from.saturating_add(VIEWERS_PER_TURN);
             let now = Instant::now();
             for key in from..to.min(self.seats.len()) {
-                self.act(key, |viewer, cx, _| if viewer.is_open() { viewer.write(cx, now) } else { Fate::Stays });
+                self.act(
+                    key,
+                    |viewer, cx, _| {
+                        if viewer.is_open() { viewer.write(cx, now) } else { Fate::Continue(()) }
+                    },
+                );
             }
             from = to;
             if from < self.seats.len() {
@@ -204,19 +198,23 @@ impl Group {
         }
     }
 
-    fn for_each(&mut self, act: impl Fn(&mut Viewer, &mut Context<'_>, Instant) -> Fate) {
+    fn for_each(&mut self, act: impl Fn(&mut Viewer<P>, &mut Context<'_>, Instant) -> Fate<P::Outcome>) {
         let now = Instant::now();
         for key in 0..self.seats.len() {
             self.act(key, |viewer, cx, _| act(viewer, cx, now));
         }
     }
 
-    /// Acts on one viewer and frees its place when it is gone.
-    fn act(&mut self, key: usize, act: impl FnOnce(&mut Viewer, &mut Context<'_>, &mut [u8]) -> Fate) {
-        let Some(Some(seat)) = self.seats.get_mut(key) else { return };
+    /// Acts on one viewer, and frees its place when it leaves.
+    fn act(&mut self, key: usize, act: impl FnOnce(&mut Viewer<P>, &mut Context<'_>, &mut [u8]) -> Fate<P::Outcome>) {
+        let Some(place) = self.seats.get_mut(key) else { return };
+        let Some(seat) = place else { return };
         let fate = act(&mut seat.viewer, &mut Context::from_waker(&seat.waker), &mut self.scratch);
-        if fate == Fate::Gone {
-            self.place(key, None);
+        let Fate::Break(outcome) = fate else { return };
+        if let Some(seat) = place.take() {
+            seat.viewer.leave(outcome);
+            self.free.push(key);
+            self.inbox.left();
         }
     }
 }
