@@ -44,7 +44,17 @@ pub fn looped(ffmpeg: &Path) -> String {
 
 /// Decodes some pictures of a URL; a `ws:` URL is read through `ws-cat`.
 pub async fn decode(ffmpeg: &Path, url: &str, pictures: u32) -> Decoded {
-    let options = format!("-frames:v {pictures} -progress pipe:1 -f null /dev/null");
+    decode_as(ffmpeg, url, pictures, "").await
+}
+
+/// The same for a camera on a busy machine, whose pictures are apart as it may be: two within one of its usual distances
+/// are no fault of the stream, though ffmpeg's own output takes them for one.
+pub async fn decode_uneven(ffmpeg: &Path, url: &str, pictures: u32) -> Decoded {
+    decode_as(ffmpeg, url, pictures, "-fps_mode vfr").await
+}
+
+async fn decode_as(ffmpeg: &Path, url: &str, pictures: u32, how: &str) -> Decoded {
+    let options = format!("-frames:v {pictures} {how} -progress pipe:1 -f null /dev/null");
     let decode = format!("{} -hide_banner -loglevel warning -xerror -i", ffmpeg.display());
     let script = if url.starts_with("ws") {
         // ws-cat is ended by the closed pipe when ffmpeg has enough.
