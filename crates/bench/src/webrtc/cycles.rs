@@ -50,8 +50,8 @@ async fn go(address: &str, driver: &Arc<Driver>, cycles: usize) -> Result<(), Er
     for lane in 0..LANES {
         let (address, driver) = (address.to_owned(), Arc::clone(driver));
         lanes.spawn(async move {
-            for _ in (lane..cycles).step_by(LANES) {
-                let step = tokio::time::timeout(STEP, cycle(&address, &driver, lane)).await;
+            for number in (lane..cycles).step_by(LANES) {
+                let step = tokio::time::timeout(STEP, cycle(&address, &driver, number)).await;
                 step.map_err(|_| Error::Answer(format!("a cycle took {} s", STEP.as_secs())))??;
             }
             Ok::<_, Error>(())
@@ -64,8 +64,8 @@ async fn go(address: &str, driver: &Arc<Driver>, cycles: usize) -> Result<(), Er
 }
 
 /// A publisher sends pictures, a viewer sees one, and both end.
-async fn cycle(address: &str, driver: &Driver, lane: usize) -> Result<(), Error> {
-    let (mut publisher, published) = begin(address, driver, &format!("/whip/cycle/{lane}"), true).await?;
+async fn cycle(address: &str, driver: &Driver, cycle: usize) -> Result<(), Error> {
+    let (mut publisher, published) = begin(address, driver, &format!("/whip/cycle/{cycle}"), true).await?;
     let track = connected(&mut publisher).await?;
     let pictures = async {
         let mut ticks = tokio::time::interval(PICTURE);
@@ -77,7 +77,7 @@ async fn cycle(address: &str, driver: &Driver, lane: usize) -> Result<(), Error>
     };
     let (viewer, watched) = tokio::select! {
         ended = pictures => return ended,
-        seen = watch(address, driver, lane) => seen?,
+        seen = watch(address, driver, cycle) => seen?,
     };
     for (location, mut connection) in [(watched, viewer), (published, publisher)] {
         http::ask(address, "DELETE", &location, "text/plain", "").await?;
@@ -91,8 +91,8 @@ async fn cycle(address: &str, driver: &Driver, lane: usize) -> Result<(), Error>
 }
 
 /// Begins a viewer and waits for its first packet.
-async fn watch(address: &str, driver: &Driver, lane: usize) -> Result<(Connection, String), Error> {
-    let (mut viewer, watched) = begin(address, driver, &format!("/whep/cycle/{lane}"), false).await?;
+async fn watch(address: &str, driver: &Driver, cycle: usize) -> Result<(Connection, String), Error> {
+    let (mut viewer, watched) = begin(address, driver, &format!("/whep/cycle/{cycle}"), false).await?;
     while let Some(event) = viewer.next().await {
         match event {
             Event::Rtp { .. } => return Ok((viewer, watched)),
