@@ -16,6 +16,8 @@ const QUEUE: Duration = Duration::from_millis(300);
 const BAD: u32 = 2;
 /// The part of what arrived that is sent then, in percent, so that a queue can drain.
 const KEEP: u64 = 85;
+/// An estimate that exists is taken to have arrived by at least this much, in percent.
+const HOLD: u64 = 90;
 /// What a good report adds, in percent.
 const GROWTH: u64 = 12;
 /// An estimate of so many times the stream's rate limits nothing.
@@ -104,9 +106,12 @@ impl Path {
         self.bad += 1;
         if self.bad >= BAD {
             let arrived = sent * u64::from(u8::MAX - lost) / 256;
+            // While it limits, little was sent because little was allowed, and the queue of before still drains.
+            let least = self.estimate.map_or(0, |rate| rate * HOLD / 100);
             let most = self.estimate.unwrap_or(u64::MAX);
-            self.estimate = Some((arrived * KEEP / 100).clamp(LEAST, most.max(LEAST)));
+            self.estimate = Some((arrived.max(least).min(most) * KEEP / 100).max(LEAST));
             self.paid = self.paid.max(now);
+            self.bad = 0;
         }
     }
 }

@@ -12,7 +12,7 @@ use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::media;
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::{Program, built};
-use sluicegate_testbed::soon;
+use sluicegate_testbed::{soon, until};
 use tempfile::TempDir;
 
 use crate::webrtc::{CLIENT, call};
@@ -164,4 +164,35 @@ fn times(list: &str) -> Vec<f64> {
     let tick: f64 = base.0.parse::<f64>().unwrap() / base.1.parse::<f64>().unwrap();
     let lines = list.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| Some(tick * line.split(',').nth(2)?.trim().parse::<f64>().ok()?)).collect()
+}
+
+/// A counter of the upstream, by its name.
+async fn counter(net: &Net, name: &str) -> f64 {
+    let arguments = ["--silent", "--max-time", "5", &format!("http://{UPSTREAM}/metrics")];
+    let output = soon("curl", net.command(Side::A, "curl").args(arguments).output()).await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.unwrap_or_default()
+}
+
+/// A stream of 2 Mbit/s on a link of 1: pictures go on from key frame to key frame, and the sound throughout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_on_a_narrow_link_goes_from_key_frame_to_key_frame() {
+    let (Some(chromium), Some(ffmpeg)) = (find(Peer::Chromium), find(Peer::Ffmpeg)) else { return };
+    let (Some(_curl), Some(net)) = (find(Peer::Curl), net(3).await) else { return };
+    net.set_profile(Profile { rate: Some(1_000_000), queue_bytes: 64 * 1024, ..LINK.with_loss_ppm(0) });
+    let _upstream = upstream(&net).await;
+    let url = format!("http://{UPSTREAM}/live/room/a.flv");
+    let arguments = "-loglevel error -re -f lavfi -i testsrc2=size=320x180:rate=25 -f lavfi -i sine=frequency=440 \
+        -c:v libx264 -preset ultrafast -tune zerolatency -b:v 2M -minrate 2M -maxrate 2M -bufsize 400k -g 25 -c:a aac -f flv";
+    let arguments: Vec<&str> = arguments.split_whitespace().chain([url.as_str()]).collect();
+    let _publisher = run(&net, "ffmpeg", &ffmpeg, &arguments);
+    let mut viewer = page(&net, &chromium).await;
+    assert_eq!(call(&mut viewer, "play", &format!("http://{UPSTREAM}/whep/room/a")).await, true);
+    viewer.until("inbound('video').then(({framesDecoded}) => framesDecoded > 5)").await;
+    let skips = async || Some(counter(&net, "sluicegate_webrtc_skips_total").await).filter(|skips| *skips >= 3.0);
+    until("skips", skips).await;
+    let seen = viewer.value("watch(8)").await;
+    let number = |key: &str| Value::as_f64(&seen[key]).unwrap_or(f64::NAN);
+    assert!(number("decoded") >= 10.0 && number("energy") > 0.0, "{seen}");
 }
