@@ -71,6 +71,8 @@ struct Sent {
     kind: Kind,
     rate: ClockRate,
     source: Source,
+    /// The first report follows the first packet: receivers cannot use one before.
+    report_due: Option<Instant>,
 }
 
 /// The numbers of one player's tracks, at their places in the description.
@@ -79,7 +81,6 @@ pub(crate) struct Numbers {
     tracks: Vec<Sent>,
     /// Media time 0 in the time since 1970.
     origin: Option<Timestamp>,
-    report_due: Instant,
 }
 
 impl Numbers {
@@ -88,8 +89,9 @@ impl Numbers {
             kind: track.kind(),
             rate: track_clock_rate(track),
             source: Source::new(rand::random(), payload_type(track.codec), rand::random()),
+            report_due: None,
         });
-        Self { tracks: sent.collect(), origin: None, report_due: Instant::now() }
+        Self { tracks: sent.collect(), origin: None }
     }
 
     pub(crate) fn ssrc(&self, place: usize) -> u32 {
@@ -113,22 +115,28 @@ impl Numbers {
     /// A packet's place and its header.
     pub(crate) fn number(&mut self, packet: &Packed) -> Option<(usize, [u8; rtp::HEADER])> {
         let place = self.tracks.iter().position(|track| track.kind == packet.kind)?;
-        let source = &mut self.tracks.get_mut(place)?.source;
-        Some((place, source.header(packet.marker, packet.timestamp, packet.payload.len())))
+        let track = self.tracks.get_mut(place)?;
+        track.report_due.get_or_insert_with(Instant::now);
+        Some((place, track.source.header(packet.marker, packet.timestamp, packet.payload.len())))
     }
 
-    /// Sender reports of all tracks at media time `at`, when they are due.
+    /// Sender reports that are due, at media time `at`.
     pub(crate) fn reports(&mut self, at: Timestamp, now: Instant) -> Vec<(usize, Bytes)> {
-        if now < self.report_due {
-            return Vec::new();
+        let mut reports = Vec::new();
+        for (place, track) in self.tracks.iter_mut().enumerate() {
+            if track.report_due.is_none_or(|due| now < due) {
+                continue;
+            }
+            track.report_due = Some(now + REPORTS);
+            // One origin for all tracks keeps them in step; it stays, so that a source's clock may run as it likes.
+            let origin = *self.origin.get_or_insert_with(|| {
+                let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                Timestamp::from(since_1970).saturating_sub(at)
+            });
+            let ntp = rtp::ntp(origin.saturating_add(at));
+            reports.push((place, track.source.report(ntp, low32(at.ticks(track.rate)))));
         }
-        self.report_due = now + REPORTS;
-        // One origin for all tracks keeps them in step; it stays, so that a source's clock may run as it likes.
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let origin = *self.origin.get_or_insert_with(|| Timestamp::from(since_1970).saturating_sub(at));
-        let ntp = rtp::ntp(origin.saturating_add(at));
-        let report = |track: &Sent| track.source.report(ntp, low32(at.ticks(track.rate)));
-        self.tracks.iter().map(report).enumerate().collect()
+        reports
     }
 }
 

@@ -107,16 +107,6 @@ impl Player {
             self.seen = Arc::clone(&batch.tracks);
         }
         let mut heads = BytesMut::new();
-        for (place, report) in self.numbers.reports(batch.start(), Instant::now()) {
-            match self.ways.get(place).and_then(Option::as_ref) {
-                Some(Way::Interleaved(_, rtcp)) => interleave(*rtcp, &report, Bytes::new(), &mut heads, queue),
-                Some(Way::Udp { ports, rtcp: to, .. }) => {
-                    let (ports, to, bytes) = (Arc::clone(ports), *to, report);
-                    self.datagrams.push_back(Datagram { ports, to, is_report: true, bytes });
-                }
-                None => {}
-            }
-        }
         let mut bytes = 0_usize;
         let packets = self.output.packets(batch);
         heads.reserve(packets.len().saturating_mul(INTERLEAVED_HEAD));
@@ -128,6 +118,16 @@ impl Player {
                 Some(Way::Udp { ports, rtp: to, .. }) => {
                     let (ports, to, bytes) = (Arc::clone(ports), *to, [&header[..], &packet.payload].concat().into());
                     self.datagrams.push_back(Datagram { ports, to, is_report: false, bytes });
+                }
+                None => {}
+            }
+        }
+        for (place, report) in self.numbers.reports(batch.start(), Instant::now()) {
+            match self.ways.get(place).and_then(Option::as_ref) {
+                Some(Way::Interleaved(_, rtcp)) => interleave(*rtcp, &report, Bytes::new(), &mut heads, queue),
+                Some(Way::Udp { ports, rtcp: to, .. }) => {
+                    let (ports, to, bytes) = (Arc::clone(ports), *to, report);
+                    self.datagrams.push_back(Datagram { ports, to, is_report: true, bytes });
                 }
                 None => {}
             }

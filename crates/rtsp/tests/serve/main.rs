@@ -1,13 +1,16 @@
 //! Our port and our pushes: ffmpeg publishes and plays, servers of others take what we push.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
 mod slow;
 
+use bytes::Bytes;
 use sluicegate_hub::{Hub, StreamName, Viewer};
+use sluicegate_media::Kind;
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::{ClientTls, ServerTls};
 use sluicegate_rtsp::{Ask, Config, Error, Gate, Listener, Output, Service, push};
@@ -192,6 +195,41 @@ async fn a_push_to_our_own_port() {
     soon("the end of the push", pushing).await.unwrap().unwrap();
     let name = StreamName::parse(NAME).unwrap();
     until("the end of the stream", || async { there.hub.stream(&name).is_none().then_some(()) }).await;
+}
+
+/// When the frames of a stream are due in milliseconds, by their payloads: so many of each kind.
+async fn times(server: &Server, count: usize) -> [HashMap<Bytes, i64>; 2] {
+    let mut viewer = server.hub.subscribe(&StreamName::parse(NAME).unwrap(), Viewer::by("test"));
+    let mut times = [HashMap::new(), HashMap::new()];
+    while times.iter().any(|kind| kind.len() < count) {
+        for frame in &viewer.next().await.unwrap().frames {
+            let kind = usize::from(frame.kind() == Kind::Audio);
+            times[kind].insert(frame.payload.clone(), frame.pts().millis());
+        }
+    }
+    times
+}
+
+#[tokio::test]
+async fn sound_and_pictures_stay_in_step() {
+    let Some(ffmpeg) = find(Peer::Ffmpeg) else { return };
+    let (here, there) = (Server::start().await, Server::start().await);
+    let _publisher = here.published(&ffmpeg).await;
+    let (_stop, _pushing) = here.pushing(&there.publish_url());
+    there.until_live().await;
+    let (before, after) = soon("frames", async { tokio::join!(times(&here, 100), times(&there, 50)) }).await;
+    // How much later each kind is there, without the first half: what comes before the first reports is placed by when it
+    // arrives. The sample repeats after 10 s; sooner than that this is over.
+    let [pictures, sound] = [0, 1].map(|kind| {
+        let moved = after[kind].iter().filter_map(|(payload, at)| Some((*at, at - before[kind].get(payload)?)));
+        let mut moved: Vec<(i64, i64)> = moved.collect();
+        moved.sort_unstable();
+        assert!(moved.len() > 20, "{} of {} came", moved.len(), after[kind].len());
+        moved.split_off(moved.len() / 2).into_iter().map(|(_, by)| by).collect::<Vec<_>>()
+    });
+    let all = || pictures.iter().chain(&sound);
+    let apart = all().max().unwrap() - all().min().unwrap();
+    assert!(apart < 40, "{apart} ms: pictures {pictures:?}, sound {sound:?}");
 }
 
 #[tokio::test]
