@@ -117,7 +117,7 @@ impl<P: Protocol> Group<P> {
             tokio::select! {
                 () = changed(&mut self.news) => self.write_all().await,
                 () = ready.take(&mut keys) => self.look_at(&mut keys).await,
-                () = inbox.notify.notified() => self.admit().await,
+                () = inbox.notify.notified() => self.admit(),
                 _ = tick.tick() => self.for_each(|viewer, cx, now| viewer.handle_time(cx, now)),
                 () = &mut shutdown, if !self.going => {
                     self.going = true;
@@ -132,9 +132,8 @@ impl<P: Protocol> Group<P> {
         }
     }
 
-    async fn admit(&mut self) {
+    fn admit(&mut self) {
         let (now, going) = (Instant::now(), self.going);
-        let mut other_stream = false;
         for viewer in self.inbox.take() {
             let key = self.free.pop().unwrap_or(self.seats.len());
             let bell = Bell::new(&self.ready, key);
@@ -150,16 +149,12 @@ impl<P: Protocol> Group<P> {
                 viewer.handle_ready(cx, scratch, now)?;
                 if going { viewer.handle_shutdown(cx, now) } else { Fate::Continue(()) }
             });
-            // A viewer that was refused has a stream of its own, which never has news.
+            // A viewer that was refused has a stream of its own, which never has news. A stream that came again after all
+            // its viewers had left is another one with the same name.
             let awaits = matches!(self.seats.get(key), Some(Some(seat)) if seat.viewer.awaits());
             if awaits && !self.news.as_ref().is_some_and(|have| have.same_channel(&news)) {
-                other_stream |= self.news.is_some();
                 self.news = Some(news);
             }
-        }
-        // A stream that ended and came again is another one with the same name; viewers of the old one learn of its end.
-        if other_stream {
-            self.write_all().await;
         }
     }
 
