@@ -1,6 +1,7 @@
 //! WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep).
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,6 +12,7 @@ use http::header::{
     self, ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_MATCH, LINK, LOCATION, ORIGIN,
 };
 use http::{HeaderValue, Method, StatusCode};
+use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use sluicegate_hub::{Publish, StreamName, Viewer};
 use sluicegate_net::listener::ConnectInfo;
@@ -29,6 +31,12 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("authorization, co
 const EXPOSED: HeaderValue = HeaderValue::from_static("Location, ETag, Link, Accept-Patch");
 /// How long a page may remember the answer to its preflight request, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("86400");
+
+/// How long a session may take to end before its client hears so anyway.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Bytes of a body beyond the limit that are read and thrown away before the refusal.
+const MAX_DISCARDED: usize = 4 * 1024 * 1024;
 
 /// Which of the two protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +71,7 @@ impl Engine {
             Method::OPTIONS => self.options(face, request.headers()),
             Method::POST => self.begin(face, &path, request).await,
             Method::PATCH => self.patch(&path, request).await,
-            Method::DELETE => self.end(&path),
+            Method::DELETE => self.end(&path).await,
             _ => not_allowed(request.method()),
         };
         if response.status().is_client_error() || response.status().is_server_error() {
@@ -201,9 +209,13 @@ impl Engine {
         }
     }
 
-    fn end(&self, path: &str) -> Response {
+    /// Answers when the session is over, so that its name is free for whoever hears so.
+    async fn end(&self, path: &str) -> Response {
         let Some(session) = self.of_path(path) else { return no_session() };
         session.close();
+        if tokio::time::timeout(GOODBYE, session.ended()).await.is_err() {
+            tracing::debug!(stream = %session.name(), "a session takes long to end");
+        }
         status(StatusCode::OK)
     }
 
@@ -213,6 +225,7 @@ impl Engine {
             request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let too_long = |got: usize| Error::from(sluicegate_rtc_driver::Error::DescriptionTooLong { got, limit });
         if let Some(got) = announced.filter(|got| *got > limit) {
+            discard(request.into_body()).await;
             return Err(too_long(got));
         }
         let bytes = axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| too_long(limit + 1))?;
@@ -223,6 +236,20 @@ impl Engine {
 fn with_type(mut response: Response, kind: &'static str) -> Response {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+/// Reads what is not wanted: a client that is still sending would lose the answer with the connection.
+async fn discard(mut body: Body) {
+    let reading = async {
+        let mut left = MAX_DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(GOODBYE, reading).await;
 }
 
 fn publish_by(peer: Option<SocketAddr>) -> Publish {

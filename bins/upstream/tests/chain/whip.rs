@@ -101,6 +101,11 @@ async fn a_session_is_a_resource() {
     assert_eq!(restart.status, 200, "{}", restart.text());
     assert!(restart.text().contains("a=ice-ufrag:") && restart.header("etag") != Some(etag), "{}", restart.head);
     assert_eq!(api::request("DELETE", &upstream.address, &location).await.unwrap().status, 200);
+    // Its name is free at once.
+    let again = post(&upstream, "/whip/studio/a", &[SDP], OFFER).await;
+    assert_eq!(again.status, 201, "{}", again.text());
+    let gone = api::request("DELETE", &upstream.address, again.header("location").unwrap()).await.unwrap();
+    assert_eq!(gone.status, 200);
     api::gone(&upstream.address, "studio/a").await;
     assert_eq!(api::request("DELETE", &upstream.address, &location).await.unwrap().status, 404);
 }
