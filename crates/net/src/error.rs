@@ -94,3 +94,10 @@ impl Error {
         }
     }
 }
+
+/// An error with its causes, on one line: for logs, problem documents and close frames.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -18,4 +18,4 @@ mod error;
 mod socket;
 
 pub use dial::dial;
-pub use error::Error;
+pub use error::{Error, causes};

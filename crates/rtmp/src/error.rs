@@ -106,8 +106,6 @@ impl Error {
     /// The error and its causes on one line.
     #[must_use]
     pub fn reason(&self) -> String {
-        let first: &(dyn std::error::Error + 'static) = self;
-        let causes = std::iter::successors(Some(first), |error| error.source());
-        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        sluicegate_net::causes(self)
     }
 }

@@ -176,8 +176,7 @@ impl Feeder {
     }
 
     fn failed(&self, error: &(dyn std::error::Error + 'static)) {
-        let causes = std::iter::successors(Some(error), |error| (*error).source());
-        let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        let text = sluicegate_net::causes(error);
         tracing::warn!(stream = %self.name, source = %self.source, error = text, "source failed; trying again");
         self.trouble.send_replace(Some(text));
     }

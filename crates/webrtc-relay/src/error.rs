@@ -82,13 +82,7 @@ impl Error {
     /// The error with its causes on one line.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            line = format!("{line}: {error}");
-            cause = error.source();
-        }
-        line
+        sluicegate_net::causes(self)
     }
 }
 

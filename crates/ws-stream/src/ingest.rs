@@ -141,13 +141,7 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(websocket: &mut WebSocketStrea
 
 /// The error and its causes in one line that fits into a close frame.
 pub(crate) fn reason(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
+    let mut text = sluicegate_net::causes(error);
     let end = text.floor_char_boundary(crate::frame::MAX_REASON_BYTES);
     text.truncate(end);
     text

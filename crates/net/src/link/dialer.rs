@@ -236,7 +236,7 @@ impl Dialer {
             Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 format!("the upstream does not accept this site's token: {error}")
             }
-            _ => chain(error),
+            _ => crate::causes(error),
         };
         let news = self.state.borrow().problem.as_ref() != Some(&problem);
         if news && self.state.borrow().connected == 0 {
@@ -250,10 +250,4 @@ impl Dialer {
             }
         }
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use sluicegate_net::backoff::Backoff;
+use sluicegate_net::causes;
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws::{self, WebSocket};
@@ -71,7 +72,7 @@ impl Client {
                     backoff.held_for(start.elapsed());
                     why
                 }
-                Err(error) => chain(&error),
+                Err(error) => causes(&error),
             };
             if !std::mem::replace(&mut told, true) {
                 tracing::warn!(host, why, "signalling: not connected; trying again");
@@ -120,7 +121,7 @@ impl Client {
                         }
                         Some(Ok(Message::Close(_))) | None => return "the server hung up".to_owned(),
                         Some(Ok(_)) => continue,
-                        Some(Err(error)) => return chain(&error),
+                        Some(Err(error)) => return causes(&error),
                     }
                 }
                 Some(text) = next(&mut first, &mut self.outgoing, ready) => {
@@ -132,7 +133,7 @@ impl Client {
             };
             match tokio::time::timeout(PATIENCE, sink.send(message)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return chain(&error),
+                Ok(Err(error)) => return causes(&error),
                 Err(_) => return "the server takes nothing".to_owned(),
             }
         }
@@ -152,15 +153,4 @@ async fn next(
         Some(text) => Some(text),
         None => outgoing.recv().await,
     }
-}
-
-/// An error with its causes, for one line of a log.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
