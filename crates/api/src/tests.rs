@@ -140,7 +140,7 @@ async fn each_area_has_its_rule() {
 struct Endless;
 
 impl relay::Target for Endless {
-    fn push(&self, _: StreamName, _: String, progress: relay::Progress) -> relay::Transfer {
+    fn transfer(&self, _: relay::Spec, progress: relay::Progress) -> relay::Transfer {
         Box::pin(async move {
             progress.publishing();
             progress.stopped().cancelled().await;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Hub, StreamName};
+use crate::Hub;
 
 mod demand;
 mod run;
@@ -33,15 +33,11 @@ pub type Transfer = Pin<Box<dyn Future<Output = Result<(), TargetError>> + Send>
 
 /// A protocol that can push a stream to a URL, and perhaps pull one.
 pub trait Target: Send + Sync + 'static {
-    /// Pushes `stream` to `url` until it ends or `progress` is stopped.
-    fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer;
+    /// Does what `spec` asks, until the stream ends or `progress` is stopped. Pulls are asked only of a protocol that
+    /// [pulls](Self::pulls).
+    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer;
 
-    /// Does what `spec` asks. A protocol that pulls, or whose URLs do not name the stream there, has its own.
-    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
-        self.push(spec.stream, spec.target, progress)
-    }
-
-    /// Whether [`Target::transfer`] pulls as well.
+    /// Whether it pulls as well.
     fn pulls(&self) -> bool {
         false
     }

@@ -62,13 +62,9 @@ impl RtmpTarget {
 }
 
 impl Target for RtmpTarget {
-    fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer {
-        Box::pin(self.clone().pushed(stream, url, progress))
-    }
-
     fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
         match spec.direction {
-            Direction::Push => self.push(spec.stream, spec.target, progress),
+            Direction::Push => Box::pin(self.clone().pushed(spec.stream, spec.target, progress)),
             Direction::Pull => Box::pin(self.clone().pulled(spec.stream, spec.target, progress)),
         }
     }

@@ -35,10 +35,6 @@ pub(crate) struct WcsTarget {
 }
 
 impl Target for WcsTarget {
-    fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer {
-        self.transfer(Spec::push(stream, url, sluicegate_hub::relay::Retry::Times(0)), progress)
-    }
-
     fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
         let (media, tls, config, dial) = (Arc::clone(&self.media), self.tls.clone(), self.config.clone(), self.dial);
         // The program waits for the goodbye.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate_hub::relay::{Direction, Progress, Relays, Retry, Spec, Target, TargetError, Transfer};
-use sluicegate_hub::{Publish, StreamName, Viewer};
+use sluicegate_hub::relay::{Direction, Progress, Relays, Spec, Target, TargetError, Transfer};
+use sluicegate_hub::{Publish, Viewer};
 use sluicegate_net::tls::ClientTls;
 use sluicegate_rtc_driver::CloseReason;
 use url::Url;
@@ -33,10 +33,6 @@ impl Engine {
 }
 
 impl Target for Http {
-    fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer {
-        self.transfer(Spec::push(stream, url, Retry::Times(0)), progress)
-    }
-
     fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
         let relay = Relay { engine: self.engine.clone(), client: self.client.clone(), spec, progress };
         Box::pin(relay.run())

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::StreamName;
 
 /// Fails so often, then publishes until it is stopped.
 struct Moody {
@@ -11,7 +12,7 @@ struct Moody {
 }
 
 impl Target for Moody {
-    fn push(&self, _stream: StreamName, _url: String, progress: Progress) -> Transfer {
+    fn transfer(&self, _spec: Spec, progress: Progress) -> Transfer {
         let fails = self.tried.fetch_add(1, Ordering::Relaxed) < self.failures;
         Box::pin(async move {
             if fails {
@@ -91,10 +92,6 @@ async fn what_is_saved_stays_saved_until_it_is_stopped() {
 struct Puller;
 
 impl Target for Puller {
-    fn push(&self, _stream: StreamName, _url: String, _progress: Progress) -> Transfer {
-        Box::pin(async { Err("it pulls only".into()) })
-    }
-
     fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
         Box::pin(async move {
             progress.asked(format!("{}-there", spec.remote.unwrap_or_default()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use sluicegate_hub::relay::{Direction, Progress, Spec, Target, TargetError, Transfer};
-use sluicegate_hub::{Hub, StreamName, Viewer};
+use sluicegate_hub::{Hub, Viewer};
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws;
 use url::Url;
@@ -29,8 +29,9 @@ pub(super) struct WebSocketTarget {
 }
 
 impl Target for WebSocketTarget {
-    fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer {
-        let fed = self.streams.get(&stream.to_string());
+    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
+        let Spec { stream, target: url, .. } = spec;
+        let fed = self.streams.get(stream.as_str());
         let (hub, port, tls) = (self.hub.clone(), Arc::clone(&self.port), self.tls.clone());
         Box::pin(async move {
             // A stream of the site's own is fed while this lives; one that an encoder publishes is there or not.
@@ -64,20 +65,14 @@ pub(super) struct Feeding {
 }
 
 impl Target for Feeding {
-    fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer {
-        let fed = self.streams.get(stream.as_str());
-        let pushing = self.target.push(stream, url, progress);
+    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
+        // What is pulled has its source elsewhere.
+        let fed = (spec.direction == Direction::Push).then(|| self.streams.get(spec.stream.as_str())).flatten();
+        let transfer = self.target.transfer(spec, progress);
         Box::pin(async move {
             let _want = fed.map(Want::new);
-            pushing.await
+            transfer.await
         })
-    }
-
-    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
-        match spec.direction {
-            Direction::Push => self.push(spec.stream, spec.target, progress),
-            Direction::Pull => self.target.transfer(spec, progress),
-        }
     }
 
     fn pulls(&self) -> bool {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use sluicegate_hub::relay::{Progress, Target, Transfer};
-use sluicegate_hub::{Reason, StreamName};
+use sluicegate_hub::Reason;
+use sluicegate_hub::relay::{Progress, Spec, Target, Transfer};
 use sluicegate_wcs::info;
 
 use crate::node::{Node, call, until};
@@ -104,9 +104,9 @@ async fn clients_are_listed_and_ended() {
 struct Rtmp;
 
 impl Target for Rtmp {
-    fn push(&self, _: StreamName, url: String, progress: Progress) -> Transfer {
+    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
         Box::pin(async move {
-            if url.starts_with("rtmp://nobody") {
+            if spec.target.starts_with("rtmp://nobody") {
                 return Err("nobody is there".into());
             }
             progress.publishing();

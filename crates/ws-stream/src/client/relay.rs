@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use sluicegate_hub::relay::{Direction, Progress, Retry, Spec, Target, TargetError, Transfer};
+use sluicegate_hub::relay::{Direction, Progress, Spec, Target, TargetError, Transfer};
 use sluicegate_hub::{Hub, Publish, StreamName, Viewer};
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws;
@@ -81,10 +81,6 @@ impl FlvTarget {
 }
 
 impl Target for FlvTarget {
-    fn push(&self, stream: StreamName, url: String, progress: Progress) -> Transfer {
-        self.transfer(Spec::push(stream, url, Retry::Times(0)), progress)
-    }
-
     fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
         let (target, Spec { stream, target: url, direction, .. }) = (self.clone(), spec);
         match direction {
