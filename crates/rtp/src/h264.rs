@@ -1,9 +1,10 @@
 //! H.264 in packetization mode 1 (RFC 6184): single units, STAP-A and FU-A.
 
 use bytes::Bytes;
+use smallvec::smallvec;
 
 use crate::Error;
-use crate::nal::{Builder, Units};
+use crate::nal::{Builder, Units, aggregated, send};
 use crate::pack::Emit;
 
 const CODEC: &str = "H264";
@@ -17,8 +18,6 @@ const FU_A: u8 = 28;
 const TYPE: u8 = 0x1f;
 /// `F` and `NRI` of a NAL unit's header.
 const IMPORTANCE: u8 = 0xe0;
-const START: u8 = 0x80;
-const END: u8 = 0x40;
 
 fn kind(unit: &[u8]) -> u8 {
     unit.first().map_or(0, |header| header & TYPE)
@@ -34,12 +33,7 @@ pub(crate) fn packetize(sets: &Units<'_>, units: &Units<'_>, limit: usize, emit:
     let units: Units<'_> = units.iter().copied().filter(wanted).collect();
     aggregate(sets, limit, emit);
     for (index, unit) in units.iter().enumerate() {
-        let last = index.saturating_add(1) == units.len();
-        if unit.len() <= limit {
-            emit.packet(&[unit], last);
-        } else {
-            fragment(unit, limit, last, emit);
-        }
+        put(unit, limit, index.saturating_add(1) == units.len(), emit);
     }
 }
 
@@ -47,13 +41,7 @@ pub(crate) fn packetize(sets: &Units<'_>, units: &Units<'_>, limit: usize, emit:
 fn aggregate(sets: &Units<'_>, limit: usize, emit: &mut dyn Emit) {
     let total = sets.iter().fold(1_usize, |total, set| total.saturating_add(set.len()).saturating_add(2));
     if sets.len() < 2 || total > limit {
-        for set in sets {
-            if set.len() <= limit {
-                emit.packet(&[set], false);
-            } else {
-                fragment(set, limit, false, emit);
-            }
-        }
+        sets.iter().for_each(|set| put(set, limit, false, emit));
         return;
     }
     let importance = sets.iter().filter_map(|set| set.first()).map(|header| header & 0x60).max().unwrap_or_default();
@@ -65,42 +53,20 @@ fn aggregate(sets: &Units<'_>, limit: usize, emit: &mut dyn Emit) {
     emit.packet(&[&packet], false);
 }
 
-/// RFC 6184 section 5.8.
-fn fragment(unit: &[u8], limit: usize, last: bool, emit: &mut dyn Emit) {
-    let Some((&header, body)) = unit.split_first() else { return };
-    let pieces = body.chunks(limit.saturating_sub(2).max(1));
-    let count = pieces.len();
-    for (index, piece) in pieces.enumerate() {
-        let ends = index.saturating_add(1) == count;
-        let flags = if index == 0 { START } else { 0 } | if ends { END } else { 0 };
-        emit.packet(&[&[header & IMPORTANCE | FU_A, flags | header & TYPE], piece], ends && last);
-    }
+/// One unit, in FU-A where it is longer than a packet.
+fn put(unit: &[u8], limit: usize, last: bool, emit: &mut dyn Emit) {
+    let header = unit.first().copied().unwrap_or_default();
+    send(unit, 1, limit, last, emit, |flags| smallvec![header & IMPORTANCE | FU_A, flags | header & TYPE]);
 }
 
 /// Takes one payload into an access unit.
 pub(crate) fn depacketize(payload: &[u8], unit: &mut Builder) -> Result<(), Error> {
-    let truncated = || Error::Truncated { codec: CODEC };
-    let (&header, body) = payload.split_first().ok_or_else(truncated)?;
+    let (&header, body) = payload.split_first().ok_or(Error::Truncated { codec: CODEC })?;
     match header & TYPE {
-        STAP_A => {
-            let mut rest = body;
-            while !rest.is_empty() {
-                let (length, after) = rest.split_first_chunk().ok_or_else(truncated)?;
-                let length = usize::from(u16::from_be_bytes(*length));
-                let (one, after) = after.split_at_checked(length).ok_or_else(truncated)?;
-                add(one, unit);
-                rest = after;
-            }
-        }
+        STAP_A => aggregated(body, CODEC, |one| add(one, unit))?,
         FU_A => {
-            let (&flags, piece) = body.split_first().ok_or_else(truncated)?;
-            if flags & START != 0 {
-                unit.begin(&[header & IMPORTANCE | flags & TYPE], piece);
-                return Ok(());
-            }
-            if let Some(whole) = unit.extend(piece, flags & END != 0, CODEC)? {
-                add(&whole, unit);
-            }
+            let whole = unit.fragment(body, CODEC, |flags| [header & IMPORTANCE | flags & TYPE])?;
+            whole.iter().for_each(|whole| add(whole, unit));
         }
         1..STAP_A => add(payload, unit),
         got => return Err(Error::Unsupported { codec: CODEC, got }),

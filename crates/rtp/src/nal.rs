@@ -1,9 +1,15 @@
-//! NAL units between a length prefix and RTP: what H.264 and H.265 share.
+//! NAL units between a length prefix and RTP: what H.264 (RFC 6184) and H.265 (RFC 7798) share.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use crate::Error;
+use crate::pack::Emit;
+
+/// The first fragment of a unit, in the header of fragments that both codecs have.
+const START: u8 = 0x80;
+/// The last one.
+const END: u8 = 0x40;
 
 /// The slices of one access unit.
 pub(crate) type Units<'a> = SmallVec<[&'a [u8]; 8]>;
@@ -21,6 +27,47 @@ pub(crate) fn split(payload: &[u8], prefix: u8) -> Units<'_> {
         rest = after;
     }
     units
+}
+
+/// Sends a unit whole where it fits into a packet, and else in fragments (RFC 6184 section 5.8, RFC 7798 section 4.4.3).
+/// `header` makes a fragment's first bytes, of which the last one carries `flags`; the unit's own header of `skip` bytes
+/// stays away.
+pub(crate) fn send(
+    unit: &[u8],
+    skip: usize,
+    limit: usize,
+    last: bool,
+    emit: &mut dyn Emit,
+    header: impl Fn(u8) -> Header,
+) {
+    if unit.len() <= limit {
+        emit.packet(&[unit], last);
+        return;
+    }
+    let Some((_, body)) = unit.split_at_checked(skip) else { return };
+    let pieces = body.chunks(limit.saturating_sub(header(0).len()).max(1));
+    let count = pieces.len();
+    for (index, piece) in pieces.enumerate() {
+        let ends = index.saturating_add(1) == count;
+        let flags = if index == 0 { START } else { 0 } | if ends { END } else { 0 };
+        emit.packet(&[&header(flags), piece], ends && last);
+    }
+}
+
+/// A fragment's first bytes: the payload's header and the fragment's own.
+pub(crate) type Header = SmallVec<[u8; 3]>;
+
+/// Takes an aggregation packet apart: units behind lengths of 16 bits (RFC 6184 section 5.7.1, RFC 7798 section 4.4.2).
+pub(crate) fn aggregated(body: &[u8], codec: &'static str, mut each: impl FnMut(&[u8])) -> Result<(), Error> {
+    let truncated = || Error::Truncated { codec };
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (length, after) = rest.split_first_chunk().ok_or_else(truncated)?;
+        let (one, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(truncated)?;
+        each(one);
+        rest = after;
+    }
+    Ok(())
 }
 
 /// Parameter sets that come in band, in the order of a configuration's classes: VPS, SPS, PPS.
@@ -75,18 +122,23 @@ impl Builder {
         self.out.put_slice(unit);
     }
 
-    /// Begins a fragmented unit with its header.
-    pub(crate) fn begin(&mut self, header: &[u8], part: &[u8]) {
-        let mut unit = BytesMut::with_capacity(part.len().saturating_mul(4));
-        unit.put_slice(header);
-        unit.put_slice(part);
-        self.fragment = Some(unit);
-    }
-
-    /// Adds to the fragmented unit, and returns it when it is whole.
-    pub(crate) fn extend(&mut self, part: &[u8], last: bool, codec: &'static str) -> Result<Option<Bytes>, Error> {
-        self.fragment.as_mut().ok_or(Error::Fragment { codec })?.put_slice(part);
-        Ok(if last { self.fragment.take().map(BytesMut::freeze) } else { None })
+    /// Takes a fragment, and returns the unit when it is whole. `header` makes the unit's header of the fragment's.
+    pub(crate) fn fragment<const N: usize>(
+        &mut self,
+        body: &[u8],
+        codec: &'static str,
+        header: impl Fn(u8) -> [u8; N],
+    ) -> Result<Option<Bytes>, Error> {
+        let (&flags, piece) = body.split_first().ok_or(Error::Truncated { codec })?;
+        if flags & START != 0 {
+            let mut unit = BytesMut::with_capacity(piece.len().saturating_mul(4));
+            unit.put_slice(&header(flags));
+            unit.put_slice(piece);
+            self.fragment = Some(unit);
+            return Ok(None);
+        }
+        self.fragment.as_mut().ok_or(Error::Fragment { codec })?.put_slice(piece);
+        Ok(if flags & END != 0 { self.fragment.take().map(BytesMut::freeze) } else { None })
     }
 
     /// The access unit.
