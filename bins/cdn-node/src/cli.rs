@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use sluicegate_launch::{LogFlags, TlsFlags};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -108,26 +109,4 @@ pub(crate) struct SignalFlags {
     pub(crate) tls: TlsFlags,
     #[command(flatten)]
     pub(crate) logs: LogFlags,
-}
-
-/// The listener's certificate.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct TlsFlags {
-    /// Certificate chain (PEM); reloaded when it changes
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// Key of the certificate (PEM)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_key: Option<PathBuf>,
-}
-
-/// What is logged.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct LogFlags {
-    /// What to log, such as `info` or `info,sluicegate_p2p=debug` [default: info, for the node info,rtc=off]
-    #[arg(long, value_name = "FILTER")]
-    pub(crate) log: Option<String>,
-    /// How to log: text or json [default: text]
-    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
-    pub(crate) log_format: Option<String>,
 }

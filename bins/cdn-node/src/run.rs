@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use sluicegate_api::install_metrics;
-use sluicegate_launch::{Failure, Signal, Signals};
+use sluicegate_launch::{Failure, Signal, Signals, TlsFiles};
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ServerTls;
@@ -16,7 +16,7 @@ use sluicegate_p2p::media::{Given, Library};
 use sluicegate_p2p::page;
 use sluicegate_p2p::signal::Service;
 
-use crate::config::{Tls, serve, signal};
+use crate::config::{serve, signal};
 use crate::rest;
 
 /// How long requests in flight may go on after SIGTERM.
@@ -31,7 +31,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn bind(address: SocketAddr, tls: Option<&Tls>) -> Result<Self, Failure> {
+    async fn bind(address: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self, Failure> {
         let metrics = install_metrics().map_err(|error| Failure::work("installing metrics", error))?;
         let tls = tls.map(|tls| ServerTls::from_files(&tls.certificate, &tls.key)).transpose();
         let tls = tls.map_err(|error| Failure::work("setting up TLS", error))?;

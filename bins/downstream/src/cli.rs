@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use sluicegate_launch::LogFlags;
 use url::Url;
 
 const EXAMPLES: &str = "\
@@ -61,12 +62,8 @@ pub(crate) struct Arguments {
     /// Folder of the site's state [default: ./sluicegate, or `$STATE_DIRECTORY`]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// What to log, such as `info` or `info,sluicegate_sites=debug` [default: info]
-    #[arg(long, value_name = "FILTER")]
-    pub(crate) log: Option<String>,
-    /// How to log: text or json [default: text]
-    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
-    pub(crate) log_format: Option<String>,
+    #[command(flatten)]
+    pub(crate) logs: LogFlags,
 }
 
 /// What can be done beside running the site.

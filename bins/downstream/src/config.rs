@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sluicegate_hub::StreamName;
-use sluicegate_launch::{Failure, LogFormat, Secret, read};
+use sluicegate_launch::{Failure, LogFormat, Secret, read, set};
 use sluicegate_sites::relays::RelayConfig;
 use sluicegate_sites::{Source, downstream};
 use sluicegate_webrtc_relay::Settings;
@@ -168,24 +168,15 @@ pub(crate) fn load(arguments: &Arguments) -> Result<Config, Failure> {
     let mut faults = Vec::new();
     config.apply(arguments, &mut faults);
     config.validate(&mut faults);
-    if faults.is_empty() { Ok(config) } else { Err(Failure::Usage(faults)) }
+    Failure::unless(faults, config)
 }
 
 impl Config {
     fn apply(&mut self, arguments: &Arguments, faults: &mut Vec<String>) {
         self.site = arguments.site.clone().or(self.site.take());
         self.rtmp.listen = arguments.rtmp.or(self.rtmp.listen);
-        if let Some(folder) = &arguments.state_dir {
-            self.state_dir.clone_from(folder);
-        }
-        if let Some(filter) = &arguments.log {
-            self.log.clone_from(filter);
-        }
-        match arguments.log_format.as_deref() {
-            Some("json") => self.log_format = LogFormat::Json,
-            Some(_) => self.log_format = LogFormat::Text,
-            None => {}
-        }
+        set(&mut self.state_dir, arguments.state_dir.clone());
+        arguments.logs.apply(&mut self.log, &mut self.log_format);
         for url in &arguments.upstream {
             self.upstreams.push(UpstreamConfig {
                 url: url.clone(),

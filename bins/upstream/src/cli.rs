@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use sluicegate_launch::Failure;
+use sluicegate_launch::{Failure, LogFlags, TlsFlags};
 use url::Url;
 
 const EXAMPLES: &str = "\
@@ -53,21 +53,13 @@ pub(crate) struct Server {
     /// Address to announce for WebRTC instead of the host's own, behind one-to-one NAT; one of each family
     #[arg(long, value_name = "IP")]
     pub(crate) public_ip: Vec<IpAddr>,
-    /// Certificate chain (PEM); reloaded when it changes
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// Key of the certificate (PEM)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tls: TlsFlags,
     /// Let anybody join, publish, watch and use the API, also on a public address
     #[arg(long)]
     pub(crate) open: bool,
-    /// What to log, such as `info` or `info,sluicegate_sites=debug` [default: info]
-    #[arg(long, value_name = "FILTER")]
-    pub(crate) log: Option<String>,
-    /// How to log: text or json [default: text]
-    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
-    pub(crate) log_format: Option<String>,
+    #[command(flatten)]
+    pub(crate) logs: LogFlags,
 }
 
 #[derive(Debug, Subcommand)]

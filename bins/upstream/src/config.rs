@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sluicegate_api::{Access, Rule};
-use sluicegate_launch::{Failure, LogFormat, Secret, Span, read};
+use sluicegate_launch::{Failure, LogFormat, Secret, Span, TlsFiles, read, set};
 use sluicegate_sites::relays::RelayConfig;
 use sluicegate_sites::upstream::m7s;
 use sluicegate_webrtc_relay::Settings;
@@ -35,7 +35,7 @@ pub(crate) struct Config {
     /// How to log.
     pub(crate) log_format: LogFormat,
     /// Certificate and key; without them the listener is plain.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<TlsFiles>,
     /// Tokens of the areas of the public side.
     pub(crate) access: AccessConfig,
     /// Limits and times that differ from the defaults.
@@ -70,14 +70,6 @@ impl M7s {
         let deadline = self.deadline.map_or(default.deadline, |span| span.0);
         m7s::Config { cids: self.cids.clone(), deadline }
     }
-}
-
-/// Files of the certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Tls {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
 }
 
 /// One token an area, here or in a file. An area without a token is open.
@@ -122,7 +114,7 @@ pub(crate) fn load(flags: &Server) -> Result<Config, Failure> {
     let mut faults = Vec::new();
     config.apply(flags, &mut faults);
     config.validate(&mut faults);
-    if faults.is_empty() { Ok(config) } else { Err(Failure::Usage(faults)) }
+    Failure::unless(faults, config)
 }
 
 impl Config {
@@ -131,24 +123,9 @@ impl Config {
         self.open |= flags.open;
         self.rtmp.listen = flags.rtmp.or(self.rtmp.listen);
         self.webrtc.public_ips.extend(&flags.public_ip);
-        if let Some(folder) = &flags.state_dir {
-            self.state_dir.clone_from(folder);
-        }
-        if let Some(filter) = &flags.log {
-            self.log.clone_from(filter);
-        }
-        match flags.log_format.as_deref() {
-            Some("json") => self.log_format = LogFormat::Json,
-            Some(_) => self.log_format = LogFormat::Text,
-            None => {}
-        }
-        match (&flags.tls_cert, &flags.tls_key) {
-            (Some(certificate), Some(key)) => {
-                self.tls = Some(Tls { certificate: certificate.clone(), key: key.clone() });
-            }
-            (None, None) => {}
-            _ => faults.push("--tls-cert and --tls-key belong together; give both".to_owned()),
-        }
+        set(&mut self.state_dir, flags.state_dir.clone());
+        flags.logs.apply(&mut self.log, &mut self.log_format);
+        flags.tls.apply(&mut self.tls, faults);
     }
 
     fn validate(&self, faults: &mut Vec<String>) {

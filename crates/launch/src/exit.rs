@@ -26,6 +26,14 @@ impl Failure {
     pub fn work(doing: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Work { doing: doing.into(), source: source.into() }
     }
+
+    /// The configuration, unless something is wrong with it.
+    ///
+    /// # Errors
+    /// [`Self::Usage`] with all faults.
+    pub fn unless<T>(faults: Vec<String>, config: T) -> Result<T, Self> {
+        if faults.is_empty() { Ok(config) } else { Err(Self::Usage(faults)) }
+    }
 }
 
 /// Prints a failure with its causes and gives the code to exit with.

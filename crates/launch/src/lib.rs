@@ -1,8 +1,9 @@
-//! What each binary does around its work: configuration file, secrets, logs, signals, exit codes.
+//! What each binary does around its work: configuration file, common flags, secrets, logs, signals, exit codes.
 
 mod descriptors;
 mod exit;
 mod file;
+mod flags;
 mod logs;
 mod quantity;
 mod secret;
@@ -11,6 +12,7 @@ mod signals;
 pub use descriptors::raise_descriptor_limit;
 pub use exit::{Failure, exit_code};
 pub use file::read;
+pub use flags::{LogFlags, TlsFiles, TlsFlags, set};
 pub use logs::{LogFormat, install_logs};
 pub use quantity::{Bounded, Size, Span};
 pub use secret::Secret;

@@ -38,6 +38,14 @@ pub async fn run(name: &str, arguments: &[&str]) -> Output {
     soon(name, output).await.unwrap()
 }
 
+/// What one of our binaries says when it refuses to start: a fault of usage or of its configuration.
+pub async fn refused(name: &str, arguments: &[&str]) -> String {
+    let output = run(name, arguments).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    said
+}
+
 impl Program {
     /// Starts one of our binaries.
     #[must_use]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sluicegate_launch::{Failure, LogFormat, Secret, Size, Span, read};
+use sluicegate_launch::{Failure, LogFormat, Secret, Size, Span, TlsFiles, read};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_p2p::cache::Disk;
@@ -15,7 +15,6 @@ use sluicegate_p2p::origin::{self, Client, Local, Remote};
 use sluicegate_p2p::signal::Service;
 use url::Url;
 
-use super::{Tls, finish};
 use crate::cli::ServeFlags;
 use crate::node::Settings;
 
@@ -58,7 +57,7 @@ pub(crate) struct Config {
     /// How to log.
     pub(crate) log_format: LogFormat,
     /// Certificate and key; without them the listener is plain.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<TlsFiles>,
     /// How the node meets its peers.
     pub(crate) swarm: Settings,
     /// Limits that differ from the defaults.
@@ -98,7 +97,7 @@ impl Default for Config {
             public: None,
             cache_dir: None,
             signal: false,
-            log: "info,rtc=off".to_owned(),
+            log: "info".to_owned(),
             log_format: LogFormat::default(),
             tls: None,
             swarm: Settings::default(),
@@ -118,7 +117,7 @@ fn load_with(flags: &ServeFlags, environment: impl Fn(&str) -> Option<String>) -
     config.apply(flags, &mut faults);
     config.take_environment(environment);
     config.validate(&mut faults);
-    finish(config, faults)
+    Failure::unless(faults, config)
 }
 
 /// The items of a list with `;` between them.

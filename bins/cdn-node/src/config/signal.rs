@@ -3,10 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
-use sluicegate_launch::{Failure, LogFormat, Secret, Size, Span, read};
+use sluicegate_launch::{Failure, LogFormat, Secret, Size, Span, TlsFiles, read};
 use sluicegate_p2p::signal;
 
-use super::{Tls, finish};
 use crate::cli::SignalFlags;
 
 const DEFAULT_PORT: u16 = 5000;
@@ -28,7 +27,7 @@ pub(crate) struct Config {
     /// How to log.
     pub(crate) log_format: LogFormat,
     /// Certificate and key; without them the listener is plain.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<TlsFiles>,
     /// Limits that differ from the defaults.
     limits: Limits,
 }
@@ -69,7 +68,7 @@ pub(crate) fn load(flags: &SignalFlags) -> Result<Config, Failure> {
     let mut faults = Vec::new();
     config.apply(flags, &mut faults);
     config.validate(&mut faults);
-    finish(config, faults)
+    Failure::unless(faults, config)
 }
 
 impl Config {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sluicegate_http_proxy::egress;
-use sluicegate_launch::{Size, Span};
+use sluicegate_launch::{Size, Span, set};
 use sluicegate_net::link;
 
 /// `[limits]`.
@@ -25,13 +25,6 @@ pub(crate) struct Limits {
     service_answer_timeout: Option<Span>,
     /// Unused connections kept to one service.
     service_max_idle: Option<usize>,
-}
-
-/// Puts what is given into the place of the default.
-fn set<T>(place: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *place = given;
-    }
 }
 
 impl Limits {

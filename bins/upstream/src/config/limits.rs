@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sluicegate_http_proxy::ingress;
-use sluicegate_launch::{Size, Span};
+use sluicegate_launch::{Size, Span, set};
 use sluicegate_net::link;
 
 /// `[limits]`.
@@ -41,13 +41,6 @@ pub(crate) struct Limits {
     proxy_answer_timeout: Option<Span>,
     /// How long a client may keep its window shut before its answer is given up.
     proxy_stall: Option<Span>,
-}
-
-/// Puts what is given into the place of the default.
-fn set<T>(place: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *place = given;
-    }
 }
 
 impl Limits {

@@ -1,5 +1,7 @@
 //! What is taken, what is refused, and what the refusal says.
 
+use sluicegate_launch::TlsFlags;
+
 use super::*;
 
 fn loaded(toml: &str, flags: Server) -> Result<Config, String> {
@@ -59,7 +61,8 @@ fn ports_for_wcs_need_credentials_and_certificates_as_the_main_one_does() {
 fn every_fault_is_named() {
     let unknown = loaded("listne = '127.0.0.1:1'\n", Server::default()).unwrap_err();
     assert!(unknown.contains("listne") && unknown.contains("line 1"), "{unknown}");
-    let flags = Server { tls_cert: Some("cert.pem".into()), ..Server::default() };
+    let tls = TlsFlags { tls_cert: Some("cert.pem".into()), tls_key: None };
+    let flags = Server { tls, ..Server::default() };
     let both =
         loaded("[access]\napi_token = 'x'\napi_token_file = 'y'\nplay_token_file = 'none'\n", flags).unwrap_err();
     for part in ["3 faults", "--tls-key", "access.api_token_file are both given", "access.play_token_file: none"] {
