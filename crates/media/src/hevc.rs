@@ -59,7 +59,7 @@ impl DecoderConfigurationRecord {
         let parameter_sets = parameter_sets(&mut bits)?;
         let sps = parameter_sets.iter().find(|(kind, _)| *kind == SPS_NUT);
         let (_, sps) = sps.ok_or(Error::Missing { what: RECORD, parameter_set: "SPS" })?;
-        let size = picture_size(sps)?;
+        let size = sequence(&without_emulation_prevention(sps.get(2..).unwrap_or_default()))?.size;
         Ok(Self {
             profile_space,
             high_tier,
@@ -105,8 +105,10 @@ pub fn record(vps: &[u8], sps: &[u8], pps: &[impl AsRef<[u8]>]) -> Result<Vec<u8
     let general = bits.bytes(12)?;
     let mut record = vec![1];
     record.extend_from_slice(general);
-    let (chroma, luma_depth, chroma_depth) = formats(&raw)?;
-    record.extend_from_slice(&[0xf0, 0, 0xfc, 0xfc | chroma, 0xf8 | luma_depth, 0xf8 | chroma_depth, 0, 0]);
+    let Sps { chroma, luma_depth, chroma_depth, .. } = sequence(&raw)?;
+    let low = |value: u32, mask: u32| (value & mask).to_be_bytes()[3];
+    record.extend_from_slice(&[0xf0, 0, 0xfc, 0xfc | low(chroma, 3)]);
+    record.extend_from_slice(&[0xf8 | low(luma_depth, 7), 0xf8 | low(chroma_depth, 7), 0, 0]);
     record.push(sub_layers.saturating_add(1) << 3 | nested << 2 | 3);
     record.push(3);
     let pps: Vec<&[u8]> = pps.iter().map(AsRef::as_ref).collect();
@@ -124,8 +126,20 @@ pub fn record(vps: &[u8], sps: &[u8], pps: &[impl AsRef<[u8]>]) -> Result<Vec<u8
     Ok(record)
 }
 
-/// `chroma_format_idc`, `bit_depth_luma_minus8` and `bit_depth_chroma_minus8` of an SPS without its NAL header.
-fn formats(raw: &[u8]) -> Result<(u8, u8, u8), Error> {
+/// What is read of a sequence parameter set.
+struct Sps {
+    /// After cropping.
+    size: VideoInfo,
+    /// `chroma_format_idc`
+    chroma: u32,
+    /// `bit_depth_luma_minus8`
+    luma_depth: u32,
+    /// `bit_depth_chroma_minus8`
+    chroma_depth: u32,
+}
+
+/// Reads an SPS without its NAL header and emulation prevention (ITU-T H.265 §7.3.2.2.1).
+fn sequence(raw: &[u8]) -> Result<Sps, Error> {
     let mut bits = Bits::new(SPS, raw);
     bits.skip(4)?;
     let sub_layers = bits.read(3)?;
@@ -134,42 +148,6 @@ fn formats(raw: &[u8]) -> Result<(u8, u8, u8), Error> {
     bits.unsigned_exp_golomb()?;
     let chroma = bits.unsigned_exp_golomb()?;
     bits.skip(u32::from(chroma == 3))?;
-    bits.unsigned_exp_golomb()?;
-    bits.unsigned_exp_golomb()?;
-    if bits.flag()? {
-        (0..4).try_for_each(|_| bits.unsigned_exp_golomb().map(drop))?;
-    }
-    let (luma, depth) = (bits.unsigned_exp_golomb()?, bits.unsigned_exp_golomb()?);
-    let low = |value: u32, mask: u32| (value & mask).to_be_bytes()[3];
-    Ok((low(chroma, 3), low(luma, 7), low(depth, 7)))
-}
-
-fn parameter_sets(bits: &mut Bits<'_>) -> Result<Vec<(u8, Vec<u8>)>, Error> {
-    let mut all = Vec::new();
-    for _ in 0..bits.read(8)? {
-        bits.skip(2)?;
-        let kind = bits.read_u8(6)?;
-        for _ in 0..bits.read(16)? {
-            let length = usize::try_from(bits.read(16)?).unwrap_or(usize::MAX);
-            all.push((kind, bits.bytes(length)?.to_vec()));
-        }
-    }
-    Ok(all)
-}
-
-/// The cropped size from an SPS NAL unit (ITU-T H.265 §7.3.2.2.1).
-fn picture_size(nal: &[u8]) -> Result<VideoInfo, Error> {
-    let raw = without_emulation_prevention(nal.get(2..).unwrap_or_default());
-    let mut bits = Bits::new(SPS, &raw);
-    bits.skip(4)?;
-    let sub_layers = bits.read(3)?;
-    bits.skip(1)?;
-    skip_profile_tier_level(&mut bits, sub_layers)?;
-    bits.unsigned_exp_golomb()?;
-    let chroma = bits.unsigned_exp_golomb()?;
-    if chroma == 3 {
-        bits.skip(1)?;
-    }
     let (width, height) = (bits.unsigned_exp_golomb()?, bits.unsigned_exp_golomb()?);
     let mut window = [0_u32; 4];
     if bits.flag()? {
@@ -184,10 +162,24 @@ fn picture_size(nal: &[u8]) -> Result<VideoInfo, Error> {
         2 => (2, 1),
         _ => (1, 1),
     };
-    Ok(VideoInfo {
+    let size = VideoInfo {
         width: width.saturating_sub(left.saturating_add(right).saturating_mul(unit_x)),
         height: height.saturating_sub(top.saturating_add(bottom).saturating_mul(unit_y)),
-    })
+    };
+    Ok(Sps { size, chroma, luma_depth: bits.unsigned_exp_golomb()?, chroma_depth: bits.unsigned_exp_golomb()? })
+}
+
+fn parameter_sets(bits: &mut Bits<'_>) -> Result<Vec<(u8, Vec<u8>)>, Error> {
+    let mut all = Vec::new();
+    for _ in 0..bits.read(8)? {
+        bits.skip(2)?;
+        let kind = bits.read_u8(6)?;
+        for _ in 0..bits.read(16)? {
+            let length = usize::try_from(bits.read(16)?).unwrap_or(usize::MAX);
+            all.push((kind, bits.bytes(length)?.to_vec()));
+        }
+    }
+    Ok(all)
 }
 
 /// `profile_tier_level(1, sub_layers)` (ITU-T H.265 §7.3.3).
