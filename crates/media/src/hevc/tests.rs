@@ -46,7 +46,7 @@ proptest! {
     #[test]
     fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = DecoderConfigurationRecord::parse(&bytes);
-        let _ = picture_size(&bytes);
+        let _ = sequence(&bytes);
     }
 }
 
