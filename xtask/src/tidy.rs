@@ -8,7 +8,7 @@ use crate::cargo::{program, root};
 use crate::error::Error;
 
 /// Which layer each package stands in; a package may depend on lower layers only.
-const LAYERS: [(&str, u8); 27] = [
+const LAYERS: [(&str, u8); 28] = [
     ("media", 0),
     ("flv", 1),
     ("fmp4", 1),
@@ -24,6 +24,7 @@ const LAYERS: [(&str, u8); 27] = [
     ("ws-stream", 4),
     ("rtmp", 4),
     ("rtsp", 4),
+    ("onvif", 4),
     ("http-proxy", 4),
     ("sites", 4),
     ("api", 4),
