@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use sluicegate_hub::{StreamStatus, TrackStatus};
+use sluicegate_hub::{StreamStatus, TrackStatus, Variant};
 use sluicegate_media::Kind;
 use sluicegate_net::link::Site;
 use utoipa::ToSchema;
@@ -81,6 +81,10 @@ pub(crate) struct StreamDocument {
     tracks: Vec<TrackDocument>,
     /// How many watch it, by protocol.
     viewers: BTreeMap<&'static str, usize>,
+    /// The variants that it is one of, with the plain stream, the richest first; empty when there is none but itself.
+    variants: Vec<VariantDocument>,
+    /// Payload in bits per second, over its last 10 s; null before it was ever measured.
+    bits_per_second: Option<u64>,
     /// Payload bytes taken in.
     bytes_in: u64,
     /// Bytes handed to viewers.
@@ -93,8 +97,10 @@ pub(crate) struct StreamDocument {
     batches_skipped: u64,
 }
 
-impl From<&StreamStatus> for StreamDocument {
-    fn from(status: &StreamStatus) -> Self {
+impl StreamDocument {
+    /// A stream and all its variants.
+    pub(crate) fn new(status: &StreamStatus, variants: &[Variant]) -> Self {
+        let others = variants.iter().any(|variant| variant.name != status.name);
         Self {
             name: status.name.to_string(),
             site: status.owner.as_ref().map(ToString::to_string),
@@ -103,12 +109,32 @@ impl From<&StreamStatus> for StreamDocument {
             published_since: status.published_since.map(rfc3339),
             tracks: status.tracks.iter().map(Into::into).collect(),
             viewers: status.viewers.clone(),
+            variants: variants.iter().filter(|_| others).map(Into::into).collect(),
+            bits_per_second: status.bits_per_second,
             bytes_in: status.bytes_in,
             bytes_out: status.bytes_out,
             frames_in: status.frames_in,
             frames_dropped: status.frames_dropped,
             batches_skipped: status.batches_skipped,
         }
+    }
+}
+
+/// A variant of a stream.
+#[derive(Debug, Serialize, ToSchema)]
+struct VariantDocument {
+    /// The stream's name.
+    name: String,
+    /// `offered`, `live` or `away`.
+    state: &'static str,
+    /// Payload in bits per second as last measured.
+    bits_per_second: Option<u64>,
+}
+
+impl From<&Variant> for VariantDocument {
+    fn from(variant: &Variant) -> Self {
+        let Variant { name, state, bits_per_second, .. } = variant;
+        Self { name: name.to_string(), state: state.name(), bits_per_second: *bits_per_second }
     }
 }
 

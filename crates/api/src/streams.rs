@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
-use sluicegate_hub::StreamName;
+use sluicegate_hub::{StreamName, StreamStatus};
 use sluicegate_net::problem::Problem;
 
 use crate::State;
@@ -14,7 +14,7 @@ use crate::documents::StreamDocument;
 /// All streams, ordered by name.
 #[utoipa::path(get, path = "/api/v1/streams", responses((status = 200, body = Vec<StreamDocument>)))]
 pub(crate) async fn list(Extract(state): Extract<State>) -> Json<Vec<StreamDocument>> {
-    Json(state.hub.streams().iter().map(Into::into).collect())
+    Json(state.hub.streams().iter().map(|status| document(&state, status)).collect())
 }
 
 /// One stream.
@@ -27,7 +27,7 @@ pub(crate) async fn list(Extract(state): Extract<State>) -> Json<Vec<StreamDocum
 pub(crate) async fn one(Extract(state): Extract<State>, Path(name): Path<String>) -> Response {
     let status = parse(&name).map(|name| state.hub.stream(&name));
     match status {
-        Ok(Some(status)) => Json(StreamDocument::from(&status)).into_response(),
+        Ok(Some(status)) => Json(document(&state, &status)).into_response(),
         Ok(None) => missing(&name),
         Err(problem) => problem.into_response(),
     }
@@ -54,6 +54,10 @@ pub(crate) async fn cut(Extract(state): Extract<State>, Path(name): Path<String>
         Ok(false) => missing(&name),
         Err(problem) => problem.into_response(),
     }
+}
+
+fn document(state: &State, status: &StreamStatus) -> StreamDocument {
+    StreamDocument::new(status, &state.hub.variants(&status.name))
 }
 
 fn parse(name: &str) -> Result<StreamName, Problem> {

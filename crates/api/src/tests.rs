@@ -52,6 +52,22 @@ async fn streams_are_listed_shown_and_cut() {
 }
 
 #[tokio::test]
+async fn a_stream_shows_its_variants() {
+    let state = state();
+    let name = |text: &str| StreamName::parse(text).unwrap();
+    let _offers = ["cams/door-c7", "cams/door-c7:sub", "cams/yard-c7"]
+        .map(|stream| state.hub.offer(&name(stream), Owner::new("c7")).unwrap());
+    let (_, list) = get(&state, "/api/v1/streams").await;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let variant = |name: &str| serde_json::json!({"name": name, "state": "offered", "bits_per_second": null});
+    let variants = serde_json::json!([variant("cams/door-c7"), variant("cams/door-c7:sub")]);
+    assert_eq!((&list[0]["variants"], &list[1]["variants"]), (&variants, &variants));
+    assert_eq!((&list[2]["variants"], &list[2]["bits_per_second"]), (&serde_json::json!([]), &serde_json::Value::Null));
+    let (_, one) = get(&state, "/api/v1/streams/cams/door-c7:sub").await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&one).unwrap()["variants"], variants);
+}
+
+#[tokio::test]
 async fn sites_are_listed() {
     let state = state();
     let site = sluicegate_net::link::Site::new("c7", "1", "127.0.0.1:9".parse().unwrap());

@@ -1,8 +1,9 @@
 //! The hub's limits and times.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::Error;
+use crate::{Error, Owner};
 
 /// Limits and times of a [`Hub`](crate::Hub).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,26 @@ pub struct Config {
     pub max_streams: usize,
     /// Viewers of one stream. Default 20,000.
     pub max_viewers: usize,
+    /// What sites may send of streams that have variants. Default no limit.
+    pub uplinks: Uplinks,
+}
+
+/// What the uplinks of sites are meant to carry of streams, in bits per second of payload. When it is used up, new viewers
+/// of a stream that is not carried yet get a leaner variant; nobody is refused for it. `None` is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Uplinks {
+    /// Of each site that is not named.
+    pub each: Option<u64>,
+    /// Of some sites, by their ids.
+    pub sites: BTreeMap<String, u64>,
+}
+
+impl Uplinks {
+    /// The limit of a site.
+    #[must_use]
+    pub fn of(&self, site: &Owner) -> Option<u64> {
+        self.sites.get(site.as_str()).copied().or(self.each)
+    }
 }
 
 impl Default for Config {
@@ -37,6 +58,7 @@ impl Default for Config {
             clock_jump: Duration::from_secs(10),
             max_streams: 4_096,
             max_viewers: 20_000,
+            uplinks: Uplinks::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ pub enum Error {
         /// Which field, and what it must be.
         fault: &'static str,
     },
-    /// The text is no stream name; whoever sent it mends it.
+    /// The text is no stream name, or chooses no variant of one; whoever sent it mends it.
     #[error("stream name: {fault}")]
     Name {
         /// Which rule it breaks.

@@ -1,14 +1,16 @@
 //! The table of streams.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::stream::Stream;
+use crate::variants::{self, Bounds};
 use crate::{
-    Config, Error, Format, Offer, Output, Owner, Publish, Publisher, Reason, StreamName, StreamStatus, Subscriber,
-    Viewer, ViewerStatus,
+    Choice, Config, Error, Format, Offer, Output, Owner, Publish, Publisher, Reason, StreamName, StreamStatus,
+    Subscriber, Variant, Viewer, ViewerStatus, metrics,
 };
 
 /// All live streams of the process. Clones share them.
@@ -18,7 +20,8 @@ pub struct Hub(Arc<Shared>);
 /// What publishers, viewers and offers need of the hub.
 pub(crate) struct Shared {
     config: Config,
-    streams: RwLock<HashMap<StreamName, Arc<Stream>>>,
+    /// In order, so that the variants of a stream stand together.
+    streams: RwLock<BTreeMap<StreamName, Arc<Stream>>>,
     formats: AtomicUsize,
 }
 
@@ -50,9 +53,11 @@ impl Hub {
         Ok(Publisher::new(Arc::clone(&self.0), stream, seat))
     }
 
-    /// A viewer's cursor. The stream need not be published yet; viewers beyond a limit end at once.
+    /// A viewer's cursor, in the variant that it gets. The stream need not be published yet; viewers beyond a limit end at
+    /// once.
     #[must_use]
     pub fn subscribe(&self, name: &StreamName, viewer: Viewer) -> Subscriber {
+        let name = &self.choose(name, viewer.choice);
         let enter = |stream: &Arc<Stream>| Ok(Subscriber::new(Arc::clone(&self.0), Arc::clone(stream), viewer));
         match self.0.with_stream(name, enter) {
             Ok((_, subscriber)) => subscriber,
@@ -109,6 +114,48 @@ impl Hub {
         self.0.find(name).map(|stream| stream.status())
     }
 
+    /// The stream that a viewer of `name` gets at this moment, by the rules of [`variants`].
+    #[must_use]
+    pub fn choose(&self, name: &StreamName, choice: Choice) -> StreamName {
+        let Choice::Fitting { most } = choice else { return name.clone() };
+        if name.variant().is_some() {
+            return name.clone();
+        }
+        let ordered = self.variants(name);
+        if ordered.iter().all(|variant| variant.name == *name) {
+            return name.clone();
+        }
+        let bounds = Bounds { viewer: most, uplink: self.uplink_left(&ordered) };
+        let Some(chosen) = variants::pick(&ordered, bounds) else { return name.clone() };
+        metrics::variant_chosen(chosen.name == *name);
+        chosen.name.clone()
+    }
+
+    /// The variants of the stream that `name` is one of, as far as a viewer could get them, the richest first. The plain
+    /// stream is one of them.
+    #[must_use]
+    pub fn variants(&self, name: &StreamName) -> Vec<Variant> {
+        let base = name.base();
+        let streams: Vec<_> = self.0.read(|streams| {
+            // What begins with `base:` stands before what begins with the next character.
+            let (first, end) = (format!("{base}:"), format!("{base};"));
+            let others = streams.range::<str, _>((Bound::Included(first.as_str()), Bound::Excluded(end.as_str())));
+            others.map(|(_, stream)| stream).chain(streams.get(&base)).map(Arc::clone).collect()
+        });
+        variants::ordered(streams.iter().map(|stream| stream.variant()).collect())
+    }
+
+    /// Bits per second that are left of the uplink of the site whose variants these are; `None` without a limit.
+    #[must_use]
+    pub fn uplink_left(&self, variants: &[Variant]) -> Option<u64> {
+        let owner = variants.iter().find_map(|variant| variant.owner.clone())?;
+        let limit = self.0.config.uplinks.of(&owner)?;
+        let all: Vec<_> = self.0.read(|streams| streams.values().map(Arc::clone).collect());
+        let streams = all.iter().map(|stream| stream.variant());
+        let carried = streams.filter(|stream| stream.owner.as_ref() == Some(&owner) && stream.is_carried());
+        Some(limit.saturating_sub(carried.filter_map(|stream| stream.bits_per_second).sum()))
+    }
+
     /// The viewers of one stream.
     #[must_use]
     pub fn viewers(&self, name: &StreamName) -> Vec<ViewerStatus> {
@@ -126,7 +173,7 @@ impl Hub {
 }
 
 impl Shared {
-    fn read<T>(&self, look: impl FnOnce(&HashMap<StreamName, Arc<Stream>>) -> T) -> T {
+    fn read<T>(&self, look: impl FnOnce(&BTreeMap<StreamName, Arc<Stream>>) -> T) -> T {
         look(&self.streams.read().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -5,6 +5,9 @@
 //! share. A [`Subscriber`] is a cursor in that ring: it starts at the newest key frame, and when it falls off
 //! the ring's tail it skips to the newest key frame again, so a slow viewer costs no memory.
 //!
+//! Streams whose names differ by their variant alone, `cams/door` and `cams/door:sub`, are forms of one; [`variants`] has
+//! the rules by which a viewer gets one of them.
+//!
 //! The hub knows no container. A service brings a [`Format`]; its bytes are made once per batch, by the first
 //! viewer that needs them, and shared.
 //!
@@ -33,15 +36,17 @@ mod metrics;
 mod name;
 mod offer;
 mod publisher;
+mod rate;
 pub mod relay;
 mod ring;
 mod status;
 mod stream;
 mod subscriber;
 mod timeline;
+pub mod variants;
 
 pub use batch::{Batch, TrackSet};
-pub use config::Config;
+pub use config::{Config, Uplinks};
 pub use error::{Ended, Error, Reason};
 pub use format::{Format, Output};
 pub use hub::Hub;
@@ -50,3 +55,4 @@ pub use offer::Offer;
 pub use publisher::{Expects, Publish, Publisher};
 pub use status::{State, StreamStatus, TrackStatus, ViewerStatus};
 pub use subscriber::{Next, Subscriber, Viewer};
+pub use variants::{Choice, Variant};

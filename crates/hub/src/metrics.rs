@@ -35,6 +35,13 @@ pub(crate) fn skipped(batches: u64) {
     counter!("sluicegate_hub_skipped_batches_total").increment(batches);
 }
 
+/// A viewer of a plain name was given a variant. Moves `sluicegate_hub_variants_chosen_total` with `main` for the plain
+/// stream, `other` for the others; streams without variants do not count.
+pub(crate) fn variant_chosen(is_main: bool) {
+    let variant = if is_main { "main" } else { "other" };
+    counter!("sluicegate_hub_variants_chosen_total", "variant" => variant).increment(1);
+}
+
 /// A relay is tried. Moves `sluicegate_relay_attempts_total` with its direction.
 pub(crate) fn relay_tried(direction: &'static str) {
     counter!("sluicegate_relay_attempts_total", "direction" => direction).increment(1);

@@ -1,5 +1,6 @@
 //! Stream names and who owns them.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -61,9 +62,39 @@ impl StreamName {
         Self::parse(&format!("{own}{variant}")).ok()
     }
 
+    /// The variant of `cams/door:sub` is `sub`; a plain name has none.
+    #[must_use]
+    pub fn variant(&self) -> Option<&str> {
+        split_variant(&self.0).1
+    }
+
+    /// The name without its variant.
+    #[must_use]
+    pub fn base(&self) -> Self {
+        match split_variant(&self.0) {
+            (_, None) => self.clone(),
+            (path, Some(_)) => Self(path.into()),
+        }
+    }
+
+    /// The name of a variant of the same stream.
+    ///
+    /// # Errors
+    /// [`Error::Name`] when `variant` is none.
+    pub fn with_variant(&self, variant: &str) -> Result<Self, Error> {
+        Self::parse(&format!("{}:{variant}", split_variant(&self.0).0))
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Names sort, compare and hash as their texts do.
+impl Borrow<str> for StreamName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -148,6 +179,15 @@ mod tests {
             assert_eq!(public.of_site("cam-7"), Some(own));
             assert_eq!(public.of_site("cam-8"), None);
         }
+    }
+
+    #[test]
+    fn a_variant_and_its_stream_name_each_other() {
+        let (main, sub) = (StreamName::parse("cams/door").unwrap(), StreamName::parse("cams/door:sub").unwrap());
+        assert_eq!((main.variant(), sub.variant()), (None, Some("sub")));
+        assert_eq!((main.base(), sub.base()), (main.clone(), main.clone()));
+        assert_eq!((main.with_variant("sub").unwrap(), sub.with_variant("sub").unwrap()), (sub.clone(), sub));
+        assert!(main.with_variant("").is_err() && main.with_variant("a:b").is_err());
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct StreamStatus {
     pub published_since: Option<SystemTime>,
     /// Payload bytes taken in, over all publishers.
     pub bytes_in: u64,
+    /// Bits per second of payload over the last 10 s of it; of a stream that is not live what was last measured.
+    pub bits_per_second: Option<u64>,
     /// Bytes handed to viewers' sockets.
     pub bytes_out: u64,
     /// Frames taken in, over all publishers.

@@ -10,9 +10,10 @@ use sluicegate_media::Frame;
 use tokio::sync::watch;
 
 use crate::assembler::Assembler;
+use crate::rate::Rate;
 use crate::ring::{Ring, Slot};
 use crate::{
-    Config, Ended, Error, Expects, Next, Owner, Publish, Reason, State, StreamName, StreamStatus, ViewerStatus,
+    Config, Ended, Error, Expects, Next, Owner, Publish, Reason, State, StreamName, StreamStatus, Variant, ViewerStatus,
 };
 
 /// One stream.
@@ -31,6 +32,7 @@ pub(crate) struct Stream {
 struct Inner {
     ring: Ring,
     assembler: Assembler,
+    rate: Rate,
     /// Counts the lives of the stream; a viewer of an earlier life has ended.
     life: u64,
     last_end: Reason,
@@ -103,6 +105,7 @@ impl Stream {
             state: Mutex::new(Inner {
                 ring: Ring::new(config.ring_bytes, config.ring_span),
                 assembler: Assembler::new(config),
+                rate: Rate::default(),
                 life: 0,
                 last_end: Reason::Finished,
                 publisher: None,
@@ -154,6 +157,7 @@ impl Stream {
         inner.publishers += 1;
         inner.away = false;
         inner.assembler.restart(expects);
+        inner.rate.restart();
         inner.ring.begin_anew();
         let (closed, receiver) = watch::channel(None);
         let id = inner.publishers;
@@ -180,7 +184,10 @@ impl Stream {
         if batches.is_empty() {
             return Ok(());
         }
-        batches.into_iter().for_each(|batch| inner.ring.push(Arc::new(batch)));
+        for batch in batches {
+            inner.rate.add(batch.start(), batch.bytes());
+            inner.ring.push(Arc::new(batch));
+        }
         drop(inner);
         self.announce();
         Ok(())
@@ -317,10 +324,23 @@ impl Stream {
             publisher_address: live.and_then(|live| live.address),
             published_since: live.map(|live| live.since),
             bytes_in: inner.bytes_in,
+            bits_per_second: inner.rate.bits_per_second(),
             bytes_out: inner.bytes_out_before + inner.sum(|counters| &counters.bytes),
             frames_in: inner.frames_in,
             frames_dropped: inner.assembler.dropped(),
             batches_skipped: inner.skipped_before + inner.sum(|counters| &counters.skipped),
+        }
+    }
+
+    /// The stream as a variant.
+    pub(crate) fn variant(&self) -> Variant {
+        let inner = self.lock();
+        Variant {
+            name: self.name.clone(),
+            owner: inner.offer.as_ref().and_then(|offer| offer.owner.clone()),
+            state: inner.state(),
+            bits_per_second: inner.rate.bits_per_second(),
+            viewers: inner.viewers.len(),
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::hub::Shared;
 use crate::stream::{Stream, Ticket};
-use crate::{Batch, Ended, Error, Reason, StreamName, metrics};
+use crate::{Batch, Choice, Ended, Error, Reason, StreamName, metrics};
 
 /// Who watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,19 +18,27 @@ pub struct Viewer {
     pub protocol: &'static str,
     /// Where it connects from.
     pub address: Option<SocketAddr>,
+    /// Which variant of the stream it gets.
+    pub choice: Choice,
 }
 
 impl Viewer {
     /// A viewer by this protocol.
     #[must_use]
     pub fn by(protocol: &'static str) -> Self {
-        Self { protocol, address: None }
+        Self { protocol, address: None, choice: Choice::Exact }
     }
 
     /// The same, from this address.
     #[must_use]
     pub fn from_address(self, address: SocketAddr) -> Self {
         Self { address: Some(address), ..self }
+    }
+
+    /// The same, getting the variant of this choice.
+    #[must_use]
+    pub fn choosing(self, choice: Choice) -> Self {
+        Self { choice, ..self }
     }
 }
 
@@ -62,7 +70,7 @@ impl Subscriber {
         Self { shared, stream, protocol: viewer.protocol, ticket, cursor: None }
     }
 
-    /// The stream.
+    /// The stream; its variant if one was chosen.
     #[must_use]
     pub fn name(&self) -> &StreamName {
         &self.stream.name

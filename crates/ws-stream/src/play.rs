@@ -27,7 +27,7 @@ pub(crate) const UPGRADE_WAIT: Duration = Duration::from_secs(10);
 impl Shared {
     /// A viewer by WebSocket: the socket goes to a writer at once and waits there for the stream.
     pub(crate) fn play_websocket(self: &Arc<Self>, mut request: Request, target: &Target) -> Result<Response, Error> {
-        let viewer = Self::viewer(&request, websocket_protocol(target.container));
+        let viewer = Self::viewer(&request, target.choice, websocket_protocol(target.container));
         let (response, accepted) = match ws::accept(&mut request, &[], ws::Config::default()) {
             Ok(accepted) => accepted,
             Err(problem) => return Ok(problem.into_response()),
@@ -49,7 +49,7 @@ impl Shared {
 
     /// A viewer by HTTP: waits for the stream, then streams it as a body.
     pub(crate) async fn play_http(self: &Arc<Self>, request: Request, target: &Target) -> Result<Response, Error> {
-        let viewer = Self::viewer(&request, http_protocol(target.container));
+        let viewer = Self::viewer(&request, target.choice, http_protocol(target.container));
         let mut subscriber = self.hub.subscribe(&target.name, viewer);
         let can_hand_over = request.extensions().get::<Possible>().is_some();
         drop(request);
@@ -84,7 +84,7 @@ impl Shared {
 
     /// The head of the response to GET, without waiting and without demand.
     pub(crate) fn describe(&self, target: &Target) -> Result<Response, Error> {
-        match self.hub.stream(&target.name).map(|stream| stream.state) {
+        match self.hub.stream(&self.hub.choose(&target.name, target.choice)).map(|stream| stream.state) {
             Some(State::Live | State::Away | State::Offered) => Ok(answer::stream(target.container, Body::empty())),
             _ => Err(sluicegate_hub::Error::NotFound { name: target.name.clone() }.into()),
         }

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
 use http::{HeaderMap, Method, header};
-use sluicegate_hub::{Hub, Output, Publish, Publisher, StreamName, Viewer};
+use sluicegate_hub::{Choice, Hub, Output, Publish, Publisher, StreamName, Viewer};
 use sluicegate_net::listener::ConnectInfo;
 use sluicegate_net::ws;
 use sluicegate_writers::Writers;
@@ -115,9 +115,11 @@ impl Service {
 
 /// `/live/{name…}.flv` and `.mp4`: every method.
 async fn live(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let publishes = wants_to_publish(query);
+    let plays = !publishes && !matches!(*request.method(), Method::POST | Method::PUT);
     let target = decoded_path(request.uri().path()).and_then(|path| Target::from_path(&path));
-    let publishes = wants_to_publish(request.uri().query().unwrap_or_default());
-    match target {
+    match target.and_then(|target| if plays { target.chosen_by(query) } else { Ok(target) }) {
         Ok(target) => shared.serve(request, target, publishes).await,
         Err(error) => answer::problem(&error),
     }
@@ -125,7 +127,8 @@ async fn live(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 
 /// `/play?app=&stream=`: a viewer by WebSocket, as RTCPilot has it, or by HTTP.
 async fn play(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    match Target::from_query(request.uri().query().unwrap_or_default()) {
+    let query = request.uri().query().unwrap_or_default();
+    match Target::from_query(query).and_then(|target| target.chosen_by(query)) {
         Ok(_) if matches!(*request.method(), Method::POST | Method::PUT) => {
             answer::method_not_allowed(request.method())
         }
@@ -161,8 +164,8 @@ impl Shared {
         })
     }
 
-    pub(crate) fn viewer(request: &Request, protocol: &'static str) -> Viewer {
-        let viewer = Viewer::by(protocol);
+    pub(crate) fn viewer(request: &Request, choice: Choice, protocol: &'static str) -> Viewer {
+        let viewer = Viewer::by(protocol).choosing(choice);
         peer(request).map_or(viewer, |address| viewer.from_address(address))
     }
 

@@ -1,6 +1,6 @@
 //! Which stream a request means, and in which container.
 
-use sluicegate_hub::StreamName;
+use sluicegate_hub::{Choice, StreamName};
 use url::form_urlencoded;
 
 use crate::Error;
@@ -11,6 +11,8 @@ use crate::formats::Container;
 pub(crate) struct Target {
     /// The stream.
     pub(crate) name: StreamName,
+    /// Which variant of it a viewer gets.
+    pub(crate) choice: Choice,
     /// The container, from the file name's ending.
     pub(crate) container: Container,
 }
@@ -24,7 +26,7 @@ impl Target {
         let endings = [(".flv", Container::Flv), (".mp4", Container::Mp4)];
         let found = endings.iter().find_map(|(ending, container)| Some((path.strip_suffix(ending)?, *container)));
         let (name, container) = found.ok_or(Error::Ending)?;
-        Ok(Self { name: StreamName::parse(name).map_err(Error::Name)?, container })
+        Ok(Self { name: StreamName::parse(name).map_err(Error::Name)?, choice: Choice::Exact, container })
     }
 
     /// From the query `app=APP&stream=STREAM` of `/publish` and `/play`; always FLV.
@@ -35,7 +37,16 @@ impl Target {
         let app = parameter(query, "app").ok_or(Error::Parameter { name: "app" })?;
         let stream = parameter(query, "stream").ok_or(Error::Parameter { name: "stream" })?;
         let name = StreamName::parse(&format!("{app}/{stream}")).map_err(Error::Name)?;
-        Ok(Self { name, container: Container::Flv })
+        Ok(Self { name, choice: Choice::Exact, container: Container::Flv })
+    }
+
+    /// The same for a viewer, in the variant that its query chooses.
+    ///
+    /// # Errors
+    /// [`Error::Name`] for a choice that is none.
+    pub(crate) fn chosen_by(self, query: &str) -> Result<Self, Error> {
+        let (name, choice) = Choice::of(&self.name, query).map_err(Error::Name)?;
+        Ok(Self { name, choice, ..self })
     }
 }
 
