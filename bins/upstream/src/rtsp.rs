@@ -110,6 +110,7 @@ impl Rtsp {
             stall: streams.viewer_stall,
             unsent_bytes: streams.unsent_bytes,
             connections: self.max_connections,
+            writers: streams.writers,
             replace_publisher: config.replace_publisher,
         }
     }

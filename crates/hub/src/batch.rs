@@ -23,6 +23,11 @@ impl Forms {
             None => make(),
         }
     }
+
+    /// The bytes in `slot` if they are made.
+    pub(crate) fn made(&self, slot: usize) -> Option<Bytes> {
+        self.0.get(slot)?.get().cloned()
+    }
 }
 
 impl fmt::Debug for Forms {

@@ -48,10 +48,23 @@ impl Output {
     /// The bytes of `batch`, made once.
     #[must_use]
     pub fn body(&self, batch: &Batch) -> Bytes {
+        self.finished_body(batch, |made| made)
+    }
+
+    /// The bytes of `batch`, made once: those of the format with the last touch of `finish`, which may depend on what went
+    /// before. A format whose batches are numbered is finished so, in order, by one caller at a time.
+    #[must_use]
+    pub fn finished_body(&self, batch: &Batch, finish: impl FnOnce(Bytes) -> Bytes) -> Bytes {
         batch.forms.get(self.slot, || {
             self.conversions.fetch_add(1, Ordering::Relaxed);
-            self.format.body(batch)
+            finish(self.format.body(batch))
         })
+    }
+
+    /// The bytes of `batch` if they are made.
+    #[must_use]
+    pub fn made_body(&self, batch: &Batch) -> Option<Bytes> {
+        batch.forms.made(self.slot)
     }
 
     /// How many batches were converted; with any number of viewers at most one conversion a batch.

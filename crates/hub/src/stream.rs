@@ -13,7 +13,8 @@ use crate::assembler::Assembler;
 use crate::rate::Rate;
 use crate::ring::{Ring, Slot};
 use crate::{
-    Config, Ended, Error, Expects, Next, Owner, Publish, Reason, State, StreamName, StreamStatus, Variant, ViewerStatus,
+    Batch, Config, Ended, Error, Expects, Next, Owner, Publish, Reason, State, StreamName, StreamStatus, Variant,
+    ViewerStatus,
 };
 
 /// One stream.
@@ -300,6 +301,15 @@ impl Stream {
                 *cursor = Some(key + 1);
                 Next::Batch(batch)
             }
+        }
+    }
+
+    /// The batch with this number if it is still there.
+    pub(crate) fn batch(&self, life: u64, seq: u64) -> Option<Arc<Batch>> {
+        let inner = self.lock();
+        match inner.ring.at(seq) {
+            Slot::Batch(batch) if inner.life == life => Some(batch),
+            _ => None,
         }
     }
 

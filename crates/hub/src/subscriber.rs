@@ -84,6 +84,13 @@ impl Subscriber {
         self.stream.take(self.ticket.life, &mut self.cursor, &self.ticket.counters)
     }
 
+    /// The batch with this number, wherever the cursor stands, if the stream still has it. A viewer that has yet to take a
+    /// batch finds it here.
+    #[must_use]
+    pub fn batch(&self, seq: u64) -> Option<Arc<Batch>> {
+        self.stream.batch(self.ticket.life, seq)
+    }
+
     /// Waits for the next batch.
     ///
     /// # Errors

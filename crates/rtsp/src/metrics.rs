@@ -17,10 +17,14 @@ pub(crate) fn came() {
     gauge!("sluicegate_rtsp_connections").increment(1.0);
 }
 
-/// A connection ended. Moves the gauge `sluicegate_rtsp_connections`, and `sluicegate_rtsp_ended_total` with its reason:
-/// `done`, `malformed`, `silent`, `closed` by the hub, `denied`, or `failed`.
-pub(crate) fn left(reason: &'static str) {
+/// A connection is gone. Moves the gauge `sluicegate_rtsp_connections`.
+pub(crate) fn left() {
     gauge!("sluicegate_rtsp_connections").decrement(1.0);
+}
+
+/// A connection ended. Moves `sluicegate_rtsp_ended_total` with its reason: `done`, `malformed`, `silent`, `closed` by the
+/// hub, `denied`, or `failed`.
+pub(crate) fn ended(reason: &'static str) {
     counter!("sluicegate_rtsp_ended_total", "reason" => reason).increment(1);
 }
 

@@ -1,12 +1,12 @@
 //! The other end: pushes a stream to a server (`ANNOUNCE`, `RECORD`), packets on the connection.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluicegate_hub::{Batch, Reason, Subscriber};
+use sluicegate_hub::{Batch, Next, Reason, Subscriber};
 use sluicegate_net::tls::ClientTls;
+use sluicegate_writers::Backlog;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -20,9 +20,8 @@ pub use target::RtspTarget;
 use session::{ClientSession, Event, Place};
 
 use crate::serve::Output;
-use crate::serve::format::Numbers;
 use crate::serve::line::{Line, Step, sleep_until};
-use crate::serve::player::{Player, Way};
+use crate::serve::share::Share;
 use crate::server::MAX_TRACKS;
 use crate::{Error, Violation, metrics, sdp};
 
@@ -48,17 +47,16 @@ pub async fn push(
 ) -> Result<Reason, Error> {
     let opening = open(url, tls, &mut subscriber);
     let Some(opened) = stop.run_until_cancelled(opening).await else { return Ok(Reason::Finished) };
-    let (mut client, batch) = opened?;
+    let (client, batch) = opened?;
     metrics::pushed();
     started();
-    let ways: [Option<Way>; MAX_TRACKS] = std::array::from_fn(|place| {
-        let rtp = u8::try_from(place.saturating_mul(2)).ok()?;
-        Some(Way::Interleaved(rtp, rtp.saturating_add(1)))
-    });
-    let (described, numbers) = (Arc::clone(&batch.tracks), Numbers::new(&batch.tracks));
-    let mut player = Player::new(subscriber, output.clone(), described, numbers, ways);
-    player.put(&batch, &mut client.queue)?;
-    let done = client.run(&mut player, &stop).await;
+    let share = Share::new(output.clone(), subscriber.name(), &batch.tracks);
+    let mut pushing = Pushing { client, subscriber, share };
+    let done = match pushing.put(&batch) {
+        Ok(()) => pushing.run(&stop).await,
+        Err(error) => Err(error),
+    };
+    let mut client = pushing.client;
     if !matches!(done, Err(Error::Closed | Error::Io(_) | Error::Stalled { .. })) {
         client.goodbye().await;
     }
@@ -75,7 +73,7 @@ async fn open(url: &Url, tls: &ClientTls, subscriber: &mut Subscriber) -> Result
     let socket = sluicegate_net::dial(url, tls, CONNECT_WAIT).await.map_err(Error::Connect)?;
     socket.set_user_timeout(STALL)?;
     let session = ClientSession::new(place, description, count, Instant::now().into_std());
-    let mut client = Client { session, line: Line::new(socket, STALL), queue: VecDeque::new() };
+    let mut client = Client { session, line: Line::new(socket, STALL), queue: Backlog::default() };
     client.started().await?;
     Ok((client, batch))
 }
@@ -84,7 +82,7 @@ async fn open(url: &Url, tls: &ClientTls, subscriber: &mut Subscriber) -> Result
 struct Client {
     session: ClientSession,
     line: Line,
-    queue: VecDeque<Bytes>,
+    queue: Backlog,
 }
 
 impl Client {
@@ -117,36 +115,67 @@ impl Client {
         }
     }
 
-    async fn run(&mut self, player: &mut Player, stop: &CancellationToken) -> Result<Reason, Error> {
-        loop {
-            if self.queue.is_empty()
-                && let Some(reason) = player.gather(&mut self.queue)?
-            {
-                return Ok(reason);
-            }
-            self.queue.extend(std::iter::from_fn(|| self.session.poll_output()));
-            let idle = self.queue.is_empty();
-            let before: usize = self.queue.iter().map(Bytes::len).sum();
-            tokio::select! {
-                read = self.step() => {
-                    if let Some(bytes) = read? {
-                        self.session.handle_bytes(&bytes);
-                        self.session.poll_event(Instant::now().into_std())?;
-                    }
-                }
-                () = player.next(idle) => {}
-                () = stop.cancelled() => return Ok(Reason::Finished),
-            }
-            let after: usize = self.queue.iter().map(Bytes::len).sum();
-            player.subscriber.sent(before.saturating_sub(after));
-        }
-    }
-
     async fn goodbye(&mut self) {
         self.session.finish();
         self.queue.extend(std::iter::from_fn(|| self.session.poll_output()));
         if self.line.write(&mut self.queue).await.is_ok() {
             self.line.goodbye().await;
+        }
+    }
+}
+
+/// The channels of the tracks at their places.
+const CHANNELS: [Option<(u8, u8)>; MAX_TRACKS] = [Some((0, 1)), Some((2, 3))];
+
+/// A stream on its way to a server.
+struct Pushing {
+    client: Client,
+    subscriber: Subscriber,
+    share: Share,
+}
+
+impl Pushing {
+    /// Queues a batch.
+    fn put(&mut self, batch: &Batch) -> Result<(), Error> {
+        let body = self.share.body(batch, &self.subscriber)?;
+        let queue = &mut self.client.queue;
+        self.share.interleave(batch, &body, &CHANNELS, |bytes| queue.push(bytes));
+        Ok(())
+    }
+
+    /// Queues as many batches as one write should hold. Returns why the stream has ended, if it has.
+    fn gather(&mut self) -> Result<Option<Reason>, Error> {
+        while self.client.queue.has_room() {
+            match self.subscriber.try_next() {
+                Next::Batch(batch) => self.put(&batch)?,
+                Next::Empty => break,
+                Next::Ended(reason) => return Ok(Some(reason)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn run(&mut self, stop: &CancellationToken) -> Result<Reason, Error> {
+        loop {
+            if self.client.queue.is_empty()
+                && let Some(reason) = self.gather()?
+            {
+                return Ok(reason);
+            }
+            let client = &mut self.client;
+            client.queue.extend(std::iter::from_fn(|| client.session.poll_output()));
+            let (idle, before) = (client.queue.is_empty(), client.queue.bytes());
+            tokio::select! {
+                read = client.step() => {
+                    if let Some(bytes) = read? {
+                        client.session.handle_bytes(&bytes);
+                        client.session.poll_event(Instant::now().into_std())?;
+                    }
+                }
+                () = self.subscriber.changed(), if idle => {}
+                () = stop.cancelled() => return Ok(Reason::Finished),
+            }
+            self.subscriber.sent(before.saturating_sub(self.client.queue.bytes()));
         }
     }
 }

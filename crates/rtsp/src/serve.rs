@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +10,25 @@ use sluicegate_hub::{Hub, StreamName};
 use sluicegate_net::listener::Socket;
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ServerTls;
+use sluicegate_writers::Writers;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 mod connection;
 pub(crate) mod format;
 mod intake;
 pub(crate) mod line;
-pub(crate) mod player;
+mod play;
+mod player;
+pub(crate) mod share;
 mod udp;
 
 pub use format::Output;
 
-use connection::Connection;
+use connection::{Connection, ended};
+use player::Player;
 use udp::Ports;
 
 use crate::{Credentials, Error, metrics};
@@ -67,6 +73,8 @@ pub struct Config {
     pub unsent_bytes: u32,
     /// Connections at once; more wait in the system's queue. Default 4,096, at some 20 KiB each.
     pub connections: usize,
+    /// Writer tasks among which the players by TCP of a stream are shared. Default: one per core.
+    pub writers: NonZeroUsize,
     /// Whether a new publisher takes the place of a live one instead of being refused. Default no.
     pub replace_publisher: bool,
 }
@@ -79,6 +87,7 @@ impl Default for Config {
             stall: Duration::from_secs(15),
             unsent_bytes: 128 << 10,
             connections: 4_096,
+            writers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             replace_publisher: false,
         }
     }
@@ -110,6 +119,7 @@ struct Shared {
     config: Config,
     output: Output,
     gate: Arc<dyn Gate>,
+    writers: Writers<Player>,
 }
 
 impl fmt::Debug for Shared {
@@ -168,7 +178,8 @@ impl Service {
     /// [`Error::Config`] names a limit that leaves no room to work.
     pub fn new(hub: Hub, config: Config, output: Output, gate: Arc<dyn Gate>) -> Result<Self, Error> {
         config.validate()?;
-        Ok(Self(Arc::new(Shared { hub, config, output, gate })))
+        let writers = Writers::new(config.writers);
+        Ok(Self(Arc::new(Shared { hub, config, output, gate, writers })))
     }
 
     /// Serves until `shutdown`; then all connections end within 3 s.
@@ -181,13 +192,15 @@ impl Service {
                 accepted = accept(&listener.tcp, &places) => accepted,
             };
             match accepted {
-                Ok((tcp, peer, place)) => {
+                Ok((tcp, peer, permit)) => {
                     let (shared, udp, shutdown) = (Arc::clone(&self.0), listener.udp.clone(), shutdown.clone());
-                    let visit = Visit { shared, udp, peer, shutdown };
+                    let visit = Visit { shared, udp, peer, shutdown, _place: Place::new(permit, &tasks) };
                     let tls = listener.tls.clone();
-                    tasks.spawn(async move {
-                        serve_one(visit, tcp, tls).await;
-                        drop(place);
+                    tokio::spawn(async move {
+                        match open(&visit, tcp, tls).await {
+                            Ok(socket) => Connection::new(visit, socket).run().await,
+                            Err(error) => ended(peer, &Err(error)),
+                        }
                     });
                 }
                 Err(error) => {
@@ -211,6 +224,26 @@ struct Visit {
     udp: Option<Arc<Ports>>,
     peer: SocketAddr,
     shutdown: Shutdown,
+    _place: Place,
+}
+
+/// A connection's place among those that the service may have; it is free again when this is dropped.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    _tracked: TaskTrackerToken,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, tasks: &TaskTracker) -> Self {
+        metrics::came();
+        Self { _permit: permit, _tracked: tasks.token() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        metrics::left();
+    }
 }
 
 impl Visit {
@@ -232,29 +265,18 @@ async fn accept(
     Ok((tcp, peer, place))
 }
 
-async fn serve_one(visit: Visit, tcp: TcpStream, tls: Option<ServerTls>) {
-    metrics::came();
-    let (peer, config) = (visit.peer, &visit.shared.config);
-    let (unsent_bytes, stall) = (config.unsent_bytes, config.stall);
-    let done = async {
-        tcp.set_nodelay(true)?;
-        let socket = match tls {
-            None => Socket::from(tcp),
-            Some(tls) => match tokio::time::timeout(TLS_WAIT, tls.accept(tcp)).await {
-                Ok(accepted) => accepted?,
-                Err(_) => return Err(Error::Silent { after: TLS_WAIT }),
-            },
-        };
-        // The kernel must not hide a slow or dead player.
-        socket.set_notsent_lowat(unsent_bytes)?;
-        socket.set_user_timeout(stall)?;
-        Connection::new(visit, socket).run().await
+/// Does the server's side of TLS where there is any, and sets what all connections have.
+async fn open(visit: &Visit, tcp: TcpStream, tls: Option<ServerTls>) -> Result<Socket, Error> {
+    tcp.set_nodelay(true)?;
+    let socket = match tls {
+        None => Socket::from(tcp),
+        Some(tls) => match tokio::time::timeout(TLS_WAIT, tls.accept(tcp)).await {
+            Ok(accepted) => accepted?,
+            Err(_) => return Err(Error::Silent { after: TLS_WAIT }),
+        },
     };
-    match done.await {
-        Ok(()) => metrics::left("done"),
-        Err(error) => {
-            metrics::left(error.label());
-            tracing::debug!(%peer, error = error.reason(), "an RTSP connection ended");
-        }
-    }
+    // The kernel must not hide a slow or dead player.
+    socket.set_notsent_lowat(visit.shared.config.unsent_bytes)?;
+    socket.set_user_timeout(visit.shared.config.stall)?;
+    Ok(socket)
 }

@@ -25,7 +25,7 @@ const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// Tracks of one session: pictures and sound.
 pub(crate) const MAX_TRACKS: usize = 2;
 /// What clients may ask for.
-const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, RECORD";
+const METHODS: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, RECORD";
 const AGENT: &str = concat!("sluicegate/", env!("CARGO_PKG_VERSION"));
 
 /// A request that the driver answers.
@@ -43,6 +43,8 @@ pub(crate) enum Event {
     Record,
     /// A packet of the client.
     Data { channel: u8, payload: Bytes },
+    /// `PAUSE`, which is answered already; `PLAY` goes on.
+    Paused,
     /// `TEARDOWN`, which is answered already.
     Ended,
 }
@@ -234,6 +236,11 @@ impl ServerSession {
                 self.answer(200, [("Session", self.id.clone())], Bytes::new());
                 Some(Event::Ended)
             }
+            ("PAUSE", Stage::Playing) => {
+                self.stage = Stage::Described;
+                self.answer(200, [("Session", self.id.clone())], Bytes::new());
+                Some(Event::Paused)
+            }
             ("DESCRIBE", Stage::New | Stage::Described) => Some(Event::Describe(self.asked(message, method, uri))),
             ("ANNOUNCE", Stage::New) => {
                 self.controls = crate::sdp::controls(&message.body);
@@ -247,7 +254,7 @@ impl ServerSession {
                 None
             }
             ("RECORD", Stage::Announced) if self.is_set_up() => Some(Event::Record),
-            ("DESCRIBE" | "ANNOUNCE" | "SETUP" | "PLAY" | "RECORD", _) => self.refused(455),
+            ("DESCRIBE" | "ANNOUNCE" | "SETUP" | "PLAY" | "PAUSE" | "RECORD", _) => self.refused(455),
             _ => self.refused(501),
         }
     }
@@ -337,7 +344,7 @@ pub fn fuzz_server(data: &[u8]) {
             }
             Event::Record => session.accept(),
             Event::Data { payload, .. } => drop(crate::wire::rtp::parse(payload)),
-            Event::Ended => {}
+            Event::Paused | Event::Ended => {}
         }
         while session.poll_output().is_some() {}
     }

@@ -28,6 +28,12 @@ impl Feed {
         self.subscriber.name()
     }
 
+    /// The cursor.
+    #[must_use]
+    pub fn subscriber(&self) -> &Subscriber {
+        &self.subscriber
+    }
+
     /// Queues bytes that begin and end with a message; nothing for none.
     pub fn push(&mut self, bytes: Bytes) {
         self.backlog.push(bytes);

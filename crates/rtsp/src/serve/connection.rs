@@ -1,21 +1,20 @@
 //! One connection to our port.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::net::SocketAddr;
 
-use bytes::Bytes;
-use sluicegate_hub::{Batch, Ended, Publish, StreamName, Subscriber, TrackSet, Viewer};
+use sluicegate_hub::{Ended, Next, Publish, StreamName, Subscriber, Viewer};
 use sluicegate_net::listener::Socket;
+use sluicegate_writers::Backlog;
 use tokio::time::Instant;
 
-use super::format::Numbers;
 use super::intake::{Announced, Intake};
 use super::line::{Line, Step, sleep_until};
-use super::player::{Player, Way};
+use super::play::Playback;
+use super::share::Share;
 use super::{Ask, Visit};
 use crate::server::transport::Transport;
-use crate::server::{Asked, Event, MAX_TRACKS, ServerSession};
-use crate::{Error, Violation, sdp};
+use crate::server::{Asked, Event, ServerSession};
+use crate::{Error, Violation, metrics, sdp};
 
 /// Bytes that a client may send while it waits for a stream. Nobody has anything to say then.
 const MAX_AHEAD: usize = 16 << 10;
@@ -23,44 +22,54 @@ const MAX_AHEAD: usize = 16 << 10;
 const MAX_REFUSED: u32 = 8;
 
 /// What a client has been told of.
-struct Described {
-    /// Holds the demand until the player's own cursor does.
-    subscriber: Subscriber,
-    tracks: Arc<TrackSet>,
-    numbers: Numbers,
+pub(super) struct Described {
+    pub(super) name: StreamName,
+    pub(super) share: Share,
+    /// Holds the demand until the player's own cursor does; a player that pauses has none.
+    pub(super) hold: Option<Subscriber>,
 }
 
 /// A client of ours.
 pub(super) struct Connection {
-    visit: Visit,
-    session: ServerSession,
-    line: Line,
-    queue: VecDeque<Bytes>,
-    described: Option<Described>,
+    pub(super) visit: Visit,
+    pub(super) session: ServerSession,
+    pub(super) line: Line,
+    pub(super) queue: Backlog,
+    pub(super) described: Option<Described>,
     announced: Option<Announced>,
+    refused: u32,
 }
 
 impl Connection {
     pub(super) fn new(visit: Visit, socket: Socket) -> Self {
         let session = ServerSession::new(rand::random(), visit.udp.is_some(), Instant::now().into_std());
         let line = Line::new(socket, visit.shared.config.stall);
-        Self { visit, session, line, queue: VecDeque::new(), described: None, announced: None }
+        Self { visit, session, line, queue: Backlog::default(), described: None, announced: None, refused: 0 }
     }
 
-    /// Serves the client until it leaves or has to.
-    pub(super) async fn run(mut self) -> Result<(), Error> {
-        let done = self.serve().await;
+    /// Serves the client until it leaves or has to. While it plays by TCP a writer of the stream has the connection, and
+    /// this is over.
+    pub(super) async fn run(mut self) {
+        match self.serve().await {
+            Ok(Some(playback)) => self.hand_over(playback).await,
+            done => self.end(done.map(drop)).await,
+        }
+    }
+
+    /// Says what is to be said, closes, and counts how it came to that.
+    pub(super) async fn end(mut self, done: Result<(), Error>) {
+        let peer = self.visit.peer;
         if let Err(Error::Wire(violation)) = &done {
-            tracing::debug!(peer = %self.visit.peer, %violation, "an RTSP client breaks the protocol");
+            tracing::debug!(%peer, %violation, "an RTSP client breaks the protocol");
         }
         if !matches!(done, Err(Error::Closed | Error::Io(_) | Error::Stalled { .. })) && self.flush().await.is_ok() {
             self.line.goodbye().await;
         }
-        done
+        ended(self.visit.peer, &done);
     }
 
-    async fn serve(&mut self) -> Result<(), Error> {
-        let mut refused = 0_u32;
+    /// Answers the client until it leaves, or plays by TCP.
+    async fn serve(&mut self) -> Result<Option<Playback>, Error> {
         while let Some(event) = self.next_event().await? {
             let done = match event {
                 Event::Describe(asked) => self.describe(asked).await,
@@ -70,32 +79,42 @@ impl Connection {
                     Ok(())
                 }
                 Event::Play => match self.play().await {
-                    Ok(true) => Ok(()),
-                    Ok(false) => return Ok(()),
+                    Ok(playback) => match self.udp_ways() {
+                        None => return Ok(Some(playback)),
+                        Some(ways) if self.play_by_udp(playback, ways).await? => Ok(()),
+                        Some(_) => return Ok(None),
+                    },
                     Err(error) => Err(error),
                 },
-                Event::Record => return self.record().await,
+                Event::Record => return self.record().await.map(|()| None),
                 Event::Ended => {
                     (self.described, self.announced) = (None, None);
                     Ok(())
                 }
-                Event::Data { .. } => Ok(()),
+                Event::Paused | Event::Data { .. } => Ok(()),
             };
             match done {
-                Err(error) if is_answered(&error) => {
-                    let (status, reason) = (error.status(), error.reason());
-                    tracing::info!(peer = %self.visit.peer, status, reason, "refused by RTSP");
-                    self.session.refuse(status);
-                    // Who gets no stream may ask for another, and who is asked for credentials may show them.
-                    refused = refused.saturating_add(1);
-                    if refused >= MAX_REFUSED {
-                        return Err(error);
-                    }
-                }
+                Err(error) if is_answered(&error) => self.refuse(error)?,
                 done => done?,
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Tells the client why not. Who gets no stream may ask for another, and who is asked for credentials may show them,
+    /// but not for ever.
+    fn refuse(&mut self, error: Error) -> Result<(), Error> {
+        let (status, reason) = (error.status(), error.reason());
+        tracing::info!(peer = %self.visit.peer, status, reason, "refused by RTSP");
+        self.session.refuse(status);
+        self.refused = self.refused.saturating_add(1);
+        if self.refused >= MAX_REFUSED { Err(error) } else { Ok(()) }
+    }
+
+    /// Takes bytes of a client that plays.
+    pub(super) fn hear(&mut self, bytes: &[u8]) -> Result<Option<Event>, Error> {
+        self.session.handle_bytes(bytes);
+        Ok(self.session.poll_event(Instant::now().into_std())?)
     }
 
     /// The next event; `None` when the client or the server goes away.
@@ -121,9 +140,14 @@ impl Connection {
         }
     }
 
-    /// Writes what the session wants written.
-    async fn flush(&mut self) -> Result<(), Error> {
+    /// Queues what the session wants written.
+    pub(super) fn queue_output(&mut self) {
         self.queue.extend(std::iter::from_fn(|| self.session.poll_output()));
+    }
+
+    /// Writes what the session wants written.
+    pub(super) async fn flush(&mut self) -> Result<(), Error> {
+        self.queue_output();
         if self.queue.is_empty() { Ok(()) } else { self.line.write(&mut self.queue).await }
     }
 
@@ -133,7 +157,7 @@ impl Connection {
         if self.visit.shared.gate.admits(&ask) { Ok(name) } else { Err(Error::Denied) }
     }
 
-    fn subscribe(&self, name: &StreamName) -> Subscriber {
+    pub(super) fn subscribe(&self, name: &StreamName) -> Subscriber {
         self.visit.shared.hub.subscribe(name, Viewer::by("rtsp").from_address(self.visit.peer))
     }
 
@@ -141,13 +165,14 @@ impl Connection {
         let name = self.admitted(&asked, false)?;
         let mut subscriber = self.subscribe(&name);
         let wait = self.visit.shared.config.wait;
-        let batch = tokio::select! {
-            batch = first_batch(&mut subscriber, wait) => batch?,
+        tokio::select! {
+            ready = subscriber.ready(wait) => ready?,
             gone = self.until_it_leaves() => return Err(gone),
-        };
+        }
+        let Next::Batch(batch) = subscriber.try_next() else { return Err(Error::Closed) };
         let text = sdp::describe(&name.to_string(), &batch.tracks).ok_or(Violation::Description)?;
-        let numbers = Numbers::new(&batch.tracks);
-        self.described = Some(Described { subscriber, tracks: Arc::clone(&batch.tracks), numbers });
+        let share = Share::new(self.visit.shared.output.clone(), &name, &batch.tracks);
+        self.described = Some(Described { name, share, hold: Some(subscriber) });
         self.session.accept_description(text);
         Ok(())
     }
@@ -162,78 +187,14 @@ impl Connection {
     }
 
     fn set_up(&mut self, place: usize, how: Transport) {
-        let described = self.described.as_ref().is_some_and(|described| described.numbers.has(place));
+        let described = self.described.as_ref().is_some_and(|described| described.share.has(place));
         let announced = self.announced.as_ref().is_some_and(|announced| announced.has(place));
         if !described && !announced {
             return self.session.refuse(404);
         }
-        let ssrc = self.described.as_ref().map_or(0, |described| described.numbers.ssrc(place));
+        let ssrc = self.described.as_ref().map_or(0, |described| described.share.ssrc(place));
         let ports = self.visit.udp.as_ref().map(|ports| ports.numbers());
         self.session.accept_transport(place, how, ports, ssrc);
-    }
-
-    /// Where the tracks go that the client has set up.
-    fn ways(&self) -> [Option<Way>; MAX_TRACKS] {
-        self.session.tracks().map(|track| match track? {
-            Transport::Interleaved(rtp, rtcp) => Some(Way::Interleaved(rtp, rtcp)),
-            Transport::Udp(rtp, rtcp) => {
-                let ports = Arc::clone(self.visit.udp.as_ref()?);
-                Some(Way::Udp { ports, rtp: self.visit.port(rtp), rtcp: self.visit.port(rtcp) })
-            }
-        })
-    }
-
-    /// Sends the stream until it ends, which ends the connection, or the client ends it, which does not.
-    async fn play(&mut self) -> Result<bool, Error> {
-        let Some(Described { subscriber, tracks, numbers }) = self.described.take() else { return Err(Error::Closed) };
-        // The newest key frame at this moment, not that of the description.
-        let mut fresh = self.subscribe(subscriber.name());
-        let batch = first_batch(&mut fresh, self.visit.shared.config.wait).await?;
-        drop(subscriber);
-        let mut player = Player::new(fresh, self.visit.shared.output.clone(), tracks, numbers, self.ways());
-        let info = player.info(&self.session.base(), &batch);
-        self.session.accept_play(info);
-        self.queue.extend(std::iter::from_fn(|| self.session.poll_output()));
-        tracing::debug!(peer = %self.visit.peer, stream = %player.subscriber.name(), "playing by RTSP");
-        player.put(&batch, &mut self.queue)?;
-        loop {
-            if self.queue.is_empty()
-                && player.is_idle()
-                && let Some(reason) = player.gather(&mut self.queue)?
-            {
-                tracing::debug!(%reason, "the stream has ended for an RTSP player");
-                return Ok(false);
-            }
-            if let Some(goes_on) = self.play_step(&mut player).await? {
-                return Ok(goes_on);
-            }
-        }
-    }
-
-    /// Writes, reads or waits. Returns whether the connection goes on when the stream does not.
-    async fn play_step(&mut self, player: &mut Player) -> Result<Option<bool>, Error> {
-        let deadline = self.session.poll_timeout().map(Instant::from_std);
-        let shutdown = self.visit.shutdown.clone();
-        let idle = self.queue.is_empty() && player.is_idle();
-        tokio::select! {
-            step = self.line.step(&mut self.queue) => match step? {
-                Step::Written(bytes) => player.subscriber.sent(bytes),
-                Step::Read(None) => return Err(Error::Closed),
-                Step::Read(Some(bytes)) => {
-                    self.session.handle_bytes(&bytes);
-                    let event = self.session.poll_event(Instant::now().into_std())?;
-                    self.queue.extend(std::iter::from_fn(|| self.session.poll_output()));
-                    if matches!(event, Some(Event::Ended)) {
-                        self.line.write(&mut self.queue).await?;
-                        return Ok(Some(true));
-                    }
-                }
-            },
-            () = player.next(idle) => {}
-            () = sleep_until(deadline) => self.session.handle_timeout(Instant::now().into_std())?,
-            () = shutdown.begun() => return Ok(Some(false)),
-        }
-        Ok(None)
     }
 
     /// Takes what a client says while it waits, until it has left.
@@ -290,7 +251,7 @@ impl Connection {
                 }
             }
             intake.advance(&publisher)?;
-            self.queue.extend(std::iter::from_fn(|| self.session.poll_output()));
+            self.queue_output();
             tokio::select! {
                 step = self.line.step(&mut self.queue) => match step? {
                     Step::Read(Some(bytes)) => self.session.handle_bytes(&bytes),
@@ -311,9 +272,13 @@ fn is_answered(error: &Error) -> bool {
     matches!(error, Error::Denied | Error::Hub(_) | Error::Wire(Violation::Description))
 }
 
-async fn first_batch(subscriber: &mut Subscriber, wait: std::time::Duration) -> Result<Arc<Batch>, Error> {
-    match tokio::time::timeout(wait, subscriber.next()).await {
-        Ok(next) => Ok(next.map_err(sluicegate_hub::Error::from)?),
-        Err(_) => Err(sluicegate_hub::Error::NotFound { name: subscriber.name().clone() }.into()),
+/// Counts and tells how a connection came to its end.
+pub(super) fn ended(peer: SocketAddr, done: &Result<(), Error>) {
+    match done {
+        Ok(()) => metrics::ended("done"),
+        Err(error) => {
+            metrics::ended(error.label());
+            tracing::debug!(%peer, error = error.reason(), "an RTSP connection ended");
+        }
     }
 }

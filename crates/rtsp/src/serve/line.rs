@@ -1,14 +1,13 @@
 //! A socket as sessions need it: reads and vectored writes that go on side by side, and an orderly end.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use sluicegate_net::listener::Socket;
+use sluicegate_writers::Backlog;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
@@ -19,8 +18,6 @@ use crate::Error;
 const READ_BYTES: usize = 2 << 10;
 /// The same from publishers.
 const MEDIA_BYTES: usize = 64 << 10;
-/// Buffers written with one call: 128 packets, each behind its header.
-const MAX_SLICES: usize = 256;
 /// How long the other side may take to close after we have said goodbye.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -60,7 +57,7 @@ impl Line {
 
     /// Writes some of the queue and reads, whichever can be done first. Nothing is lost when this is dropped before it is
     /// done.
-    pub(crate) async fn step(&mut self, queue: &mut VecDeque<Bytes>) -> Result<Step, Error> {
+    pub(crate) async fn step(&mut self, queue: &mut Backlog) -> Result<Step, Error> {
         let deadline = self.blocked.map(|since| since + self.stall);
         let stall = self.stall;
         tokio::select! {
@@ -69,7 +66,7 @@ impl Line {
         }
     }
 
-    fn poll_step(&mut self, queue: &mut VecDeque<Bytes>, cx: &mut Context<'_>) -> Poll<Result<Step, Error>> {
+    fn poll_step(&mut self, queue: &mut Backlog, cx: &mut Context<'_>) -> Poll<Result<Step, Error>> {
         if self.unflushed
             && queue.is_empty()
             && self.socket.is_tls()
@@ -97,7 +94,8 @@ impl Line {
         self.poll_read(cx).map_ok(Step::Read)
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+    /// What has arrived, `None` at the end.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         if self.buffer.capacity() < self.room / 16 {
             self.buffer.reserve(self.room);
         }
@@ -105,21 +103,17 @@ impl Line {
         Poll::Ready(Ok((count > 0).then(|| self.buffer.split().freeze())))
     }
 
-    fn poll_write(&mut self, queue: &mut VecDeque<Bytes>, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let mut count = 0_usize;
-        for (slot, bytes) in slices.iter_mut().zip(queue.iter()) {
-            *slot = IoSlice::new(bytes);
-            count += 1;
-        }
-        let slices = slices.get(..count).unwrap_or_default();
-        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, slices))?;
-        consume(queue, written);
-        Poll::Ready(Ok(written))
+    fn poll_write(&mut self, queue: &mut Backlog, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        queue.poll_write(Pin::new(&mut self.socket), cx)
+    }
+
+    /// The socket, for one who writes by himself.
+    pub(crate) fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
     }
 
     /// Writes all of the queue; what arrives meanwhile is left.
-    pub(crate) async fn write(&mut self, queue: &mut VecDeque<Bytes>) -> Result<(), Error> {
+    pub(crate) async fn write(&mut self, queue: &mut Backlog) -> Result<(), Error> {
         let stall = self.stall;
         let writing = async {
             while !queue.is_empty() {
@@ -141,17 +135,6 @@ impl Line {
         };
         // A peer that does not close is left as it is.
         let _ = tokio::time::timeout(CLOSE_WAIT, closing).await;
-    }
-}
-
-fn consume(queue: &mut VecDeque<Bytes>, mut written: usize) {
-    while let Some(front) = queue.front_mut() {
-        if front.len() > written {
-            front.advance(written);
-            return;
-        }
-        written = written.saturating_sub(front.len());
-        queue.pop_front();
     }
 }
 

@@ -1,149 +1,128 @@
-//! What one player gets: its cursor, its numbers and its ways.
+//! Players by TCP as the writers of their streams drive them. A connection has no task of its own meanwhile; it gets one
+//! when the client pauses or ends the stream, or the stream ends.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use sluicegate_hub::{Batch, Next, Reason, Subscriber, TrackSet};
-use sluicegate_media::{Codec, Tracks};
+use sluicegate_hub::{Batch, Reason};
+use sluicegate_net::listener::Socket;
+use sluicegate_writers::{Fate, Feed, Lost, Protocol};
 use tokio::time::Instant;
 
-use super::format::{INTERLEAVED_HEAD, Numbers, Output, interleave};
-use super::udp::Ports;
+use super::connection::Connection;
+use super::share::Share;
 use crate::Error;
-use crate::sdp::chosen;
-use crate::server::MAX_TRACKS;
+use crate::server::{Event, MAX_TRACKS};
 
-/// Bytes gathered for one write. A player that falls behind holds on to no more than this and one batch.
-const GATHER_BYTES: usize = 64 << 10;
-
-/// Where a track's packets go.
-#[derive(Debug, Clone)]
-pub(crate) enum Way {
-    /// Channels of the connection.
-    Interleaved(u8, u8),
-    /// Ports of the client.
-    Udp { ports: Arc<Ports>, rtp: SocketAddr, rtcp: SocketAddr },
+/// Why a player leaves its writer.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The client has ended the stream and may ask for another.
+    Ended,
+    /// The client may go on with the stream later.
+    Paused,
+    /// The stream is over, or the server goes away.
+    Over(&'static str),
+    /// The connection is over.
+    Failed(Error),
 }
 
-/// A packet to be sent by UDP.
-struct Datagram {
-    ports: Arc<Ports>,
-    to: SocketAddr,
-    is_report: bool,
-    bytes: Bytes,
-}
-
-/// One player of one stream.
-pub(crate) struct Player {
-    pub(crate) subscriber: Subscriber,
-    output: Output,
-    /// The tracks as they were described, and as they were last seen.
-    described: Arc<TrackSet>,
-    seen: Arc<TrackSet>,
-    numbers: Numbers,
-    ways: [Option<Way>; MAX_TRACKS],
-    datagrams: VecDeque<Datagram>,
+/// A player in the hands of a writer.
+pub(super) struct Player {
+    connection: Connection,
+    share: Share,
+    /// The channels of the tracks at their places.
+    channels: [Option<(u8, u8)>; MAX_TRACKS],
+    /// The stream has ended; what is queued is still written.
+    over: Option<Reason>,
 }
 
 impl Player {
-    pub(crate) fn new(
-        subscriber: Subscriber,
-        output: Output,
-        described: Arc<TrackSet>,
-        numbers: Numbers,
-        ways: [Option<Way>; MAX_TRACKS],
-    ) -> Self {
-        let (seen, datagrams) = (Arc::clone(&described), VecDeque::new());
-        Self { subscriber, output, described, seen, numbers, ways, datagrams }
+    pub(super) fn new(connection: Connection, share: Share, channels: [Option<(u8, u8)>; MAX_TRACKS]) -> Self {
+        Self { connection, share, channels, over: None }
     }
 
-    /// `RTP-Info` before `batch`.
-    pub(crate) fn info(&self, base: &str, batch: &Batch) -> String {
-        let places = self.ways.iter().enumerate().filter(|(_, way)| way.is_some()).map(|(place, _)| place);
-        self.numbers.info(base, places, batch.start())
+    /// The connection of one who does not come to play.
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
     }
 
-    /// Whether nothing is to be sent by UDP.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.datagrams.is_empty()
+    /// Queues a batch.
+    pub(super) fn put(&mut self, batch: &Batch, feed: &mut Feed) -> Result<(), Error> {
+        let body = self.share.body(batch, feed.subscriber())?;
+        self.share.interleave(batch, &body, &self.channels, |bytes| feed.push(bytes));
+        Ok(())
     }
 
-    /// Sends what goes by UDP. Where there is nothing, it waits for news of the stream if the caller is `idle`, too.
-    pub(crate) async fn next(&mut self, idle: bool) {
-        let sends = !self.datagrams.is_empty();
-        while let Some(Datagram { ports, to, is_report, bytes }) = self.datagrams.front() {
-            let sent = ports.send(*to, *is_report, bytes).await;
-            self.subscriber.sent(sent);
-            self.datagrams.pop_front();
+    fn handle_input(&mut self, bytes: &[u8], feed: &mut Feed) -> Fate<Outcome> {
+        let event = self.connection.hear(bytes);
+        while let Some(answer) = self.connection.session.poll_output() {
+            feed.push(answer);
         }
-        if idle {
-            self.subscriber.changed().await;
-        } else if !sends {
-            std::future::pending::<()>().await;
+        match event {
+            Ok(Some(Event::Ended)) => Fate::Break(Outcome::Ended),
+            Ok(Some(Event::Paused)) => Fate::Break(Outcome::Paused),
+            Ok(_) => Fate::Continue(()),
+            Err(error) => Fate::Break(Outcome::Failed(error)),
         }
-    }
-
-    /// Takes batches from the cursor, as many as one write should hold. Returns why the stream has ended, if it has.
-    pub(crate) fn gather(&mut self, queue: &mut VecDeque<Bytes>) -> Result<Option<Reason>, Error> {
-        let mut bytes = 0_usize;
-        while bytes < GATHER_BYTES {
-            match self.subscriber.try_next() {
-                Next::Batch(batch) => bytes = bytes.saturating_add(self.put(&batch, queue)?),
-                Next::Empty => break,
-                Next::Ended(reason) => return Ok(Some(reason)),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Queues a batch. Returns its bytes.
-    pub(crate) fn put(&mut self, batch: &Batch, queue: &mut VecDeque<Bytes>) -> Result<usize, Error> {
-        if !Arc::ptr_eq(&self.seen, &batch.tracks) {
-            if !are_alike(&self.described, &batch.tracks) {
-                return Err(Error::Changed);
-            }
-            self.seen = Arc::clone(&batch.tracks);
-        }
-        let mut heads = BytesMut::new();
-        let mut bytes = 0_usize;
-        let packets = self.output.packets(batch);
-        heads.reserve(packets.len().saturating_mul(INTERLEAVED_HEAD));
-        for packet in packets {
-            let Some((place, header)) = self.numbers.number(&packet) else { continue };
-            bytes = bytes.saturating_add(packet.payload.len());
-            match self.ways.get(place).and_then(Option::as_ref) {
-                Some(Way::Interleaved(rtp, _)) => interleave(*rtp, &header, packet.payload, &mut heads, queue),
-                Some(Way::Udp { ports, rtp: to, .. }) => {
-                    let (ports, to, bytes) = (Arc::clone(ports), *to, [&header[..], &packet.payload].concat().into());
-                    self.datagrams.push_back(Datagram { ports, to, is_report: false, bytes });
-                }
-                None => {}
-            }
-        }
-        for (place, report) in self.numbers.reports(batch.start(), Instant::now()) {
-            match self.ways.get(place).and_then(Option::as_ref) {
-                Some(Way::Interleaved(_, rtcp)) => interleave(*rtcp, &report, Bytes::new(), &mut heads, queue),
-                Some(Way::Udp { ports, rtcp: to, .. }) => {
-                    let (ports, to, bytes) = (Arc::clone(ports), *to, report);
-                    self.datagrams.push_back(Datagram { ports, to, is_report: true, bytes });
-                }
-                None => {}
-            }
-        }
-        Ok(bytes)
     }
 }
 
-/// Whether a player of the one can go on with the other. Parameter sets of pictures go with the key frames; AAC tells its
-/// configuration nowhere but in the description.
-fn are_alike(described: &Tracks, now: &Tracks) -> bool {
-    chosen(described).all(|track| {
-        let same = chosen(now).find(|other| other.kind() == track.kind());
-        same.is_none_or(|other| {
-            let configured = track.codec != Codec::Aac || track.configuration == other.configuration;
-            track.codec == other.codec && configured
+impl Protocol for Player {
+    type Socket = Socket;
+    type Outcome = Outcome;
+
+    fn socket(&mut self) -> &mut Socket {
+        self.connection.line.socket()
+    }
+
+    fn stall(&self) -> Duration {
+        self.connection.visit.shared.config.stall
+    }
+
+    fn is_ending(&self) -> bool {
+        self.over.is_some()
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, _: &mut [u8], feed: &mut Feed, _: Instant) -> Poll<Fate<Outcome>> {
+        self.connection.line.poll_read(cx).map(|read| match read {
+            Ok(Some(bytes)) => self.handle_input(&bytes, feed),
+            Ok(None) => Fate::Break(Outcome::Failed(Error::Closed)),
+            Err(error) => Fate::Break(Outcome::Failed(error)),
         })
-    })
+    }
+
+    fn handle_batch(&mut self, batch: &Batch, feed: &mut Feed, _: Instant) -> Fate<Outcome> {
+        match self.put(batch, feed) {
+            Ok(()) => Fate::Continue(()),
+            Err(error) => Fate::Break(Outcome::Failed(error)),
+        }
+    }
+
+    fn handle_end(&mut self, reason: Reason, _: &mut Feed, _: Instant) -> Fate<Outcome> {
+        self.over = Some(reason);
+        Fate::Continue(())
+    }
+
+    fn handle_shutdown(&mut self, _: &mut Feed, _: Instant) -> Fate<Outcome> {
+        Fate::Break(Outcome::Over("the server is going away"))
+    }
+
+    fn handle_settled(&mut self, _: &mut Context<'_>) -> Fate<Outcome> {
+        if self.over.is_some() { Fate::Break(Outcome::Over("the stream has ended")) } else { Fate::Continue(()) }
+    }
+
+    fn lost(&mut self, lost: Lost) -> Outcome {
+        Outcome::Failed(match lost {
+            Lost::Failed(error) => error.into(),
+            Lost::Stalled(after) => Error::Stalled { after },
+            _ => Error::Closed,
+        })
+    }
+
+    /// Gives the connection back to a task of its own.
+    fn leave(self, feed: Feed, outcome: Outcome) {
+        let name = feed.name().clone();
+        tokio::spawn(self.connection.resume(self.share, name, feed.into_backlog(), outcome));
+    }
 }

@@ -74,6 +74,12 @@ fn a_player_by_tcp() {
     assert_eq!(peer.session.poll_timeout(), None);
     assert!(peer.say("$\x01\0\x02xxGET_PARAMETER rtsp://h/x RTSP/1.0\r\nCSeq: 8\r\n\r\n").is_none());
     assert!(peer.hear().starts_with("RTSP/1.0 200 OK\r\nCSeq: 8\r\n"));
+    // One who pauses may go on, and has to say something now and then meanwhile.
+    assert!(matches!(peer.ask("PAUSE", "/", ""), Some(Event::Paused)));
+    assert!(peer.hear().starts_with("RTSP/1.0 200 ") && peer.session.poll_timeout() == Some(peer.now + SILENCE));
+    assert!(matches!(peer.ask("PLAY", "/", ""), Some(Event::Play)));
+    peer.session.accept_play(String::new());
+    assert!(peer.hear().starts_with("RTSP/1.0 200 ") && peer.session.poll_timeout().is_none());
     assert!(matches!(peer.ask("TEARDOWN", "/", ""), Some(Event::Ended)));
     assert_eq!(peer.session.poll_timeout(), Some(peer.now + SILENCE));
     assert!(peer.hear().starts_with("RTSP/1.0 200 "));
@@ -120,7 +126,8 @@ fn what_is_refused() {
     for (request, status) in [
         ("PLAY rtsp://h/x RTSP/1.0\r\n\r\n", 455),
         ("SETUP rtsp://h/x RTSP/1.0\r\n\r\n", 455),
-        ("PAUSE rtsp://h/x RTSP/1.0\r\n\r\n", 501),
+        ("PAUSE rtsp://h/x RTSP/1.0\r\n\r\n", 455),
+        ("REDIRECT rtsp://h/x RTSP/1.0\r\n\r\n", 501),
         ("DESCRIBE rtsp://h/x RTSP/1.0\r\nRequire: www.onvif.org/ver20/backchannel\r\n\r\n", 551),
     ] {
         let mut peer = Peer::new();

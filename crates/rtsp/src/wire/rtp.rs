@@ -11,31 +11,41 @@ const DESCRIPTION: u8 = 202;
 /// From 1900, the beginning of NTP's time, to 1970.
 const NTP_EPOCH: u64 = 2_208_988_800;
 
-/// The numbers of one track of one session.
+/// The header of a packet whose number and source are still to be set.
+pub(crate) fn header(payload_type: u8, marker: bool, timestamp: u32) -> [u8; HEADER] {
+    let [a, b, c, d] = timestamp.to_be_bytes();
+    [0x80, payload_type & 0x7f | if marker { 0x80 } else { 0 }, 0, 0, a, b, c, d, 0, 0, 0, 0]
+}
+
+/// Sets the number of a packet.
+pub(crate) fn set_number(header: &mut [u8; HEADER], number: u16) {
+    let [_, _, a, b, ..] = header;
+    [*a, *b] = number.to_be_bytes();
+}
+
+/// Sets the source of a packet.
+pub(crate) fn set_source(header: &mut [u8; HEADER], ssrc: u32) {
+    let [.., a, b, c, d] = header;
+    [*a, *b, *c, *d] = ssrc.to_be_bytes();
+}
+
+/// What a receiver has been sent of one track.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) ssrc: u32,
-    pub(crate) payload_type: u8,
-    /// The number of the next packet.
-    pub(crate) sequence: u16,
     packets: u32,
     octets: u32,
 }
 
 impl Source {
-    pub(crate) fn new(ssrc: u32, payload_type: u8, sequence: u16) -> Self {
-        Self { ssrc, payload_type, sequence, packets: 0, octets: 0 }
+    pub(crate) fn new(ssrc: u32) -> Self {
+        Self { ssrc, packets: 0, octets: 0 }
     }
 
-    /// The header of the next packet.
-    pub(crate) fn header(&mut self, marker: bool, timestamp: u32, payload: usize) -> [u8; HEADER] {
-        let [a, b] = self.sequence.to_be_bytes();
-        let [c, d, e, f] = timestamp.to_be_bytes();
-        let [g, h, i, j] = self.ssrc.to_be_bytes();
-        self.sequence = self.sequence.wrapping_add(1);
-        self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(u32::try_from(payload).unwrap_or_default());
-        [0x80, self.payload_type & 0x7f | if marker { 0x80 } else { 0 }, a, b, c, d, e, f, g, h, i, j]
+    /// So many packets with so many bytes of payload were sent.
+    pub(crate) fn count(&mut self, packets: u32, octets: u32) {
+        self.packets = self.packets.wrapping_add(packets);
+        self.octets = self.octets.wrapping_add(octets);
     }
 
     /// A sender report with the name that RTCP demands: the wall clock `ntp` is at `timestamp`.
@@ -112,16 +122,21 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let mut source = Source::new(0x1234_5678, 96, 65_535);
-        let packet = [&source.header(true, 90_000, 3)[..], b"abc"].concat();
-        let (kind, packet) = parse(packet.into()).unwrap();
+        let mut header = header(96, true, 90_000);
+        set_number(&mut header, 65_535);
+        set_source(&mut header, 0x1234_5678);
+        assert_eq!(header[8..], 0x1234_5678_u32.to_be_bytes());
+        let (kind, packet) = parse([&header[..], b"abc"].concat().into()).unwrap();
         assert_eq!((kind, packet.sequence, packet.timestamp, packet.marker), (96, 65_535, 90_000, true));
-        assert_eq!((packet.payload, source.sequence), (Bytes::from_static(b"abc"), 0));
+        assert_eq!(packet.payload, b"abc"[..]);
+        let mut source = Source::new(0x1234_5678);
+        source.count(3, 4_000);
         // The first of 1970, half a second later.
         let at = ntp(Timestamp::from_millis(500));
         assert_eq!((at >> 32, at & 0xffff_ffff), (NTP_EPOCH, 1 << 31));
         let compound = source.report(at, 7);
         assert_eq!((compound.len() % 4, report(&compound)), (0, Some((at, 7))));
+        assert_eq!(compound[20..28], [0, 0, 0, 3, 0, 0, 15, 160]);
     }
 
     #[test]
