@@ -119,6 +119,9 @@ pub(crate) struct StreamConfig {
     /// Push it also while nobody watches.
     #[serde(default)]
     pub(crate) always: bool,
+    /// Sources of other forms of it, as a camera's sub stream, by the names of the variants.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    variants: BTreeMap<String, String>,
 }
 
 /// One service.
@@ -191,8 +194,7 @@ impl Config {
         for pair in &arguments.stream {
             match pair.split_once('=') {
                 Some((name, source)) => {
-                    let stream = StreamConfig { source: source.to_owned(), always: false };
-                    self.streams.insert(name.to_owned(), stream);
+                    self.streams.insert(name.to_owned(), StreamConfig::of(source));
                 }
                 None => faults.push(format!("--stream {pair}: it must be NAME=SOURCE")),
             }
@@ -232,6 +234,16 @@ impl Config {
             faults.push(format!("m7s.default_service: there is no service {name}"));
         }
         for (name, stream) in &self.streams {
+            for variant in stream.variants.keys() {
+                if variant == "main" || name.contains(':') {
+                    faults.push(format!("stream {name}: its variant {variant} would be the stream itself"));
+                }
+                if self.streams.contains_key(&format!("{name}:{variant}")) {
+                    faults.push(format!("stream {name}: its variant {variant} is a stream of its own, too"));
+                }
+            }
+        }
+        for (name, stream) in &self.all_streams() {
             if let Err(error) = StreamName::parse(name) {
                 faults.push(format!("stream {name}: {error}"));
             }
@@ -244,6 +256,14 @@ impl Config {
         }
     }
 
+    /// The streams, and their variants as streams of their own.
+    pub(crate) fn all_streams(&self) -> BTreeMap<String, StreamConfig> {
+        let variants = self.streams.iter().flat_map(|(name, stream)| {
+            stream.variants.iter().map(move |(variant, source)| (format!("{name}:{variant}"), StreamConfig::of(source)))
+        });
+        self.streams.clone().into_iter().chain(variants).collect()
+    }
+
     /// The configuration as TOML with secrets masked.
     pub(crate) fn shown(&self) -> Result<String, Failure> {
         toml::to_string(self).map_err(|error| Failure::work("printing the configuration", error))
@@ -251,7 +271,7 @@ impl Config {
 
     /// Where encoders publish at the site.
     pub(crate) fn listeners(&self) -> BTreeSet<SocketAddr> {
-        self.streams.values().filter_map(|stream| stream.parse().ok()?.listen).collect()
+        self.all_streams().values().filter_map(|stream| stream.parse().ok()?.listen).collect()
     }
 }
 
@@ -263,6 +283,11 @@ impl UpstreamConfig {
 }
 
 impl StreamConfig {
+    /// A stream from this source, while somebody watches.
+    fn of(source: &str) -> Self {
+        Self { source: source.to_owned(), always: false, variants: BTreeMap::new() }
+    }
+
     /// What the source's text means; `listen:ADDRESS` is the only one that the site's listeners serve.
     pub(crate) fn parse(&self) -> Result<Parsed, String> {
         if self.source == BY_RTMP {

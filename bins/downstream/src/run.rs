@@ -116,7 +116,7 @@ fn names(config: &Config, webrtc: &WebRtc) -> Vec<String> {
 fn streams(config: &Config) -> Result<BTreeMap<StreamName, StreamConfig>, Failure> {
     let fault = |fault: String| Failure::Usage(vec![fault]);
     let mut streams = BTreeMap::new();
-    for (name, stream) in &config.streams {
+    for (name, stream) in &config.all_streams() {
         let parsed = stream.parse().map_err(fault)?;
         let name = StreamName::parse(name).map_err(|error| fault(error.to_string()))?;
         streams.insert(name, StreamConfig { source: parsed.source, always: stream.always });

@@ -1,11 +1,12 @@
 //! The configuration: one TOML file, and flags that go before it.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sluicegate_api::{Access, Rule};
-use sluicegate_launch::{Failure, LogFormat, Secret, Span, TlsFiles, read, set};
+use sluicegate_launch::{BitRate, Failure, LogFormat, Secret, Span, TlsFiles, read, set};
 use sluicegate_sites::relays::RelayConfig;
 use sluicegate_sites::upstream::m7s;
 use sluicegate_webrtc_relay::Settings;
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) access: AccessConfig,
     /// Limits and times that differ from the defaults.
     pub(crate) limits: Limits,
+    /// What the uplinks of sites are meant to carry.
+    pub(crate) uplinks: Uplinks,
     /// Sites of the m7s plugin.
     pub(crate) m7s: M7s,
     /// WebRTC in and out.
@@ -72,6 +75,16 @@ impl M7s {
     }
 }
 
+/// What streams may take of the uplinks of sites before new viewers get leaner variants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Uplinks {
+    /// Each site's that is not named; without it no limit.
+    each: Option<BitRate>,
+    /// Those of some sites, by their ids.
+    sites: BTreeMap<String, BitRate>,
+}
+
 /// One token an area, here or in a file. An area without a token is open.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -98,6 +111,7 @@ impl Default for Config {
             tls: None,
             access: AccessConfig::default(),
             limits: Limits::default(),
+            uplinks: Uplinks::default(),
             m7s: M7s::default(),
             webrtc: Settings::default(),
             rtmp: Rtmp::default(),
@@ -153,6 +167,14 @@ impl Config {
                 missing.join(", ")
             ));
         }
+    }
+
+    /// The hub's limits.
+    pub(crate) fn hub(&self) -> sluicegate_hub::Config {
+        let Uplinks { each, sites } = &self.uplinks;
+        let sites = sites.iter().map(|(site, rate)| (site.clone(), rate.0)).collect();
+        let uplinks = sluicegate_hub::Uplinks { each: each.map(|rate| rate.0), sites };
+        sluicegate_hub::Config { uplinks, ..self.limits.hub() }
     }
 
     /// The rules of the areas.

@@ -120,7 +120,7 @@ impl Host {
     fn new(config: &Config, shutdown: &Shutdown) -> Result<Self, Failure> {
         let metrics = install_metrics().map_err(|error| Failure::work("installing metrics", error))?;
         let limits = &config.limits;
-        let hub = Hub::new(limits.hub()).map_err(|error| Failure::work("setting up the hub", error))?;
+        let hub = Hub::new(config.hub()).map_err(|error| Failure::work("setting up the hub", error))?;
         let directory: Arc<Directory> = Arc::default();
         let tokens = Tokens::open(&config.state_dir).map_err(|error| Failure::work("reading tokens", error))?;
         let tokens = Arc::new(tokens);
@@ -193,6 +193,7 @@ impl Host {
             ("log", running.log != fresh.log || running.log_format != fresh.log_format),
             ("tls", running.tls != fresh.tls),
             ("limits", running.limits != fresh.limits),
+            ("uplinks", running.uplinks != fresh.uplinks),
             ("m7s", running.m7s != fresh.m7s),
             ("webrtc", running.webrtc != fresh.webrtc),
             ("relays", running.relays != fresh.relays),

@@ -14,6 +14,6 @@ pub use exit::{Failure, exit_code};
 pub use file::read;
 pub use flags::{LogFlags, TlsFiles, TlsFlags, set};
 pub use logs::{LogFormat, install_logs};
-pub use quantity::{Bounded, Size, Span};
+pub use quantity::{BitRate, Bounded, Size, Span};
 pub use secret::Secret;
 pub use signals::{Signal, Signals};

@@ -1,4 +1,4 @@
-//! Times and sizes as people write them in configuration files: `15s`, `2min`, `32 MiB`.
+//! Times, sizes and rates as people write them in configuration files: `15s`, `2min`, `32 MiB`, `8 Mbit/s`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +15,10 @@ pub struct Span(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
 
+/// Bits per second, as lines are sold: `500 kbit/s`, `8 Mbit/s`, `1.5Mbit/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BitRate(pub u64);
+
 impl FromStr for Span {
     type Err = humantime::DurationError;
 
@@ -28,6 +32,35 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse::<ByteSize>().map(|size| Self(size.as_u64()))
+    }
+}
+
+/// The units of a rate, the greatest first.
+const RATES: [(u64, &str); 4] = [(1_000_000_000, "Gbit/s"), (1_000_000, "Mbit/s"), (1_000, "kbit/s"), (1, "bit/s")];
+
+impl FromStr for BitRate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Also the last: every unit ends with its name.
+        let found = RATES.iter().find_map(|(bits, unit)| Some((*bits, text.strip_suffix(unit)?.trim_end())));
+        let (bits, number) = found.ok_or("the unit must be bit/s, kbit/s, Mbit/s or Gbit/s")?;
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        let digits =
+            |text: &str| if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse::<u64>().ok() } else { None };
+        let whole = digits(whole).and_then(|whole| whole.checked_mul(bits));
+        // Below a billionth nothing counts.
+        let scale = u32::try_from(part.len()).ok().filter(|digits| *digits <= 9).map(|digits| 10_u64.pow(digits));
+        let part = digits(part).zip(scale).map(|(value, scale)| value * bits / scale);
+        whole.zip(part).and_then(|(whole, part)| whole.checked_add(part)).map(Self).ok_or("the number cannot be read")
+    }
+}
+
+impl fmt::Display for BitRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = RATES.iter().find(|(bits, _)| self.0 > 0 && self.0.is_multiple_of(*bits));
+        let (bits, unit) = whole.copied().unwrap_or((1, "bit/s"));
+        write!(f, "{} {unit}", self.0 / bits)
     }
 }
 
@@ -91,6 +124,7 @@ macro_rules! as_text {
 
 as_text!(Span, "\"15s\" or \"250ms\"");
 as_text!(Size, "\"65536\" or \"32 MiB\"");
+as_text!(BitRate, "\"8 Mbit/s\"");
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +143,30 @@ mod tests {
         for ring in [0, 1, 1_000, 65_536, (32 << 20) + 1, 3 << 30] {
             let limits = Limits { wait: Span(Duration::from_millis(250)), ring: Size(ring) };
             assert_eq!(toml::from_str::<Limits>(&toml::to_string(&limits).unwrap()).unwrap(), limits);
+        }
+    }
+
+    #[test]
+    fn rates_are_read_and_printed() {
+        let read = |text: &str| text.parse::<BitRate>().map(|rate| rate.0);
+        for (text, bits) in
+            [("8 Mbit/s", 8_000_000), ("1.5Mbit/s", 1_500_000), ("500 kbit/s", 500_000), ("7 bit/s", 7), ("0bit/s", 0)]
+        {
+            assert_eq!(read(text), Ok(bits));
+            assert_eq!(read(&BitRate(bits).to_string()), Ok(bits));
+        }
+        for text in [
+            "8",
+            "8 MB/s",
+            "8 mbit/s",
+            "Mbit/s",
+            "-1 Mbit/s",
+            "+1 Mbit/s",
+            "1.Mbit/s",
+            "99999999999 Gbit/s",
+            "1.0000000001 bit/s",
+        ] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! A client that plays: it waits for the stream here, then a writer of the stream has its socket.
 
-use sluicegate_hub::Viewer;
+use sluicegate_hub::{Choice, Viewer};
 use sluicegate_writers::Backlog;
 use tokio::time::Instant;
 
@@ -13,11 +13,13 @@ impl Connection {
     /// Waits for the stream and gives the connection to one of its writers, until the stream ends or the client leaves.
     /// Gives it back when the client has asked for nothing any more before there was a stream.
     pub(crate) async fn play(mut self, request: &Request) -> Result<Option<Self>, Error> {
-        let name = match self.admitted(request, false) {
-            Ok(name) => name,
+        let chosen = self.admitted(request, false).and_then(|name| Ok(Choice::of(&name, &request.place.query)?));
+        let (name, choice) = match chosen {
+            Ok(chosen) => chosen,
             Err(error) => return self.refuse(error, false).await.map(|()| None),
         };
-        let mut subscriber = self.shared.hub.subscribe(&name, Viewer::by("rtmp").from_address(self.peer));
+        let viewer = Viewer::by("rtmp").from_address(self.peer).choosing(choice);
+        let mut subscriber = self.shared.hub.subscribe(&name, viewer);
         let wait = self.shared.config.wait;
         let ready = tokio::select! {
             ready = subscriber.ready(wait) => ready,

@@ -35,6 +35,32 @@ fn every_fault_is_named() {
 }
 
 #[test]
+fn variants_are_streams_and_their_faults_are_named() {
+    let config =
+        |streams: &str| toml::from_str::<Config>(&format!("[[upstreams]]\nurl = 'ws://x'\n{streams}")).unwrap();
+    let taken = config("[streams.'a']\nsource = 'rtsp://cam/main'\nalways = true\nvariants.sub = 'rtsp://cam/sub'\n");
+    let (mut faults, all) = (Vec::new(), taken.all_streams());
+    taken.validate(&mut faults);
+    assert_eq!((faults.len(), all.keys().map(String::as_str).collect::<Vec<_>>()), (0, vec!["a", "a:sub"]));
+    assert!(all["a"].always && !all["a:sub"].always);
+    assert_eq!(all["a:sub"].parse().unwrap().source, Source::Pull("rtsp://cam/sub".parse().unwrap()));
+    for (streams, fault) in [
+        ("[streams.a]\nsource = 'file:x'\nvariants.main = 'file:y'", "stream a: its variant main would be the stream"),
+        ("[streams.'a:b']\nsource = 'file:x'\nvariants.c = 'file:y'", "its variant c would be"),
+        (
+            "[streams.a]\nsource = 'file:x'\nvariants.b = 'file:y'\n[streams.'a:b']\nsource = 'file:z'",
+            "a stream of its own",
+        ),
+        ("[streams.a]\nsource = 'file:x'\nvariants.'b/c' = 'file:y'", "stream a:b/c: stream name"),
+        ("[streams.a]\nsource = 'file:x'\nvariants.b = 'rtp://y'", "stream a:b: \"rtp://y\" is no source"),
+    ] {
+        let mut faults = Vec::new();
+        config(streams).validate(&mut faults);
+        assert!(faults.iter().any(|found| found.contains(fault)), "{fault}: {faults:?}");
+    }
+}
+
+#[test]
 fn the_shipped_example_is_taken_and_its_secrets_are_masked() {
     let example = include_str!("../../../../docs/examples/downstream.toml");
     let config: Config = toml::from_str(example).unwrap();

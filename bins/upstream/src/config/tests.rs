@@ -22,6 +22,16 @@ fn flags_go_before_the_file_and_secrets_are_masked() {
 }
 
 #[test]
+fn uplinks_are_given_as_lines_are_sold() {
+    let file = "[uplinks]\neach = '8 Mbit/s'\nsites.cam-7 = '1.5 Mbit/s'\n";
+    let config = loaded(file, Server::default()).unwrap();
+    let of = |site: &str| config.hub().uplinks.of(&sluicegate_hub::Owner::new(site));
+    assert_eq!((of("cam-7"), of("cam-8")), (Some(1_500_000), Some(8_000_000)));
+    assert!(loaded("[uplinks]\neach = '8 MB'\n", Server::default()).unwrap_err().contains("8 Mbit/s"));
+    assert_eq!(loaded("", Server::default()).unwrap().hub().uplinks, sluicegate_hub::Uplinks::default());
+}
+
+#[test]
 fn a_public_address_needs_credentials_or_to_be_told() {
     let refused = loaded("listen = '0.0.0.0:8440'\n[access]\napi_token = 'x'\n", Server::default()).unwrap_err();
     assert!(refused.contains("access.publish_token, access.proxy_token is not set") && refused.contains("--open"));
