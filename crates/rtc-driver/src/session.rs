@@ -1,6 +1,7 @@
 //! What the endpoint asks of a WebRTC stack, in bytes and instants. A second stack would answer these few questions.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -105,8 +106,9 @@ pub trait Session: Send {
     /// [`Error::ChannelClosed`], [`Error::MessageTooLong`], or [`Error::Full`] where the send buffer has no room.
     fn send(&mut self, now: Instant, channel: ChannelId, message: Message) -> Result<(), Error>;
 
-    /// Sends packets of a track, with `add` added to their sequence numbers modulo 2^16. What can leave at once goes to
-    /// `out`, the rest comes by [`poll_transmit`](Self::poll_transmit).
+    /// Sends packets of a track, with `add` added to their sequence numbers modulo 2^16, and keeps them for a while for a
+    /// peer that asks again. Their sequence numbers follow one another. What can leave at once goes to `out`, the rest
+    /// comes by [`poll_transmit`](Self::poll_transmit).
     ///
     /// # Errors
     /// [`Error::NoTrack`] before the peer has agreed, [`Error::Refused`] for a packet that does not fit.
@@ -114,7 +116,7 @@ pub trait Session: Send {
         &mut self,
         now: Instant,
         track: TrackId,
-        packets: &[RtpPacket],
+        packets: &Arc<[RtpPacket]>,
         add: u16,
         out: &mut Vec<Transmit>,
     ) -> Result<(), Error>;

@@ -2,11 +2,15 @@
 
 mod build;
 mod channels;
+mod clocks;
 mod description;
 mod handshake;
 mod interceptors;
 mod media;
 mod passive;
+mod repeats;
+mod reports;
+mod sending;
 mod signalling;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -68,6 +72,7 @@ pub(crate) struct RtcSession {
     transmits: VecDeque<Transmit>,
     channels: BTreeMap<ChannelId, channels::Channel>,
     media: media::Media,
+    outgoing: sending::Outgoing,
     candidates: usize,
     handshake_bytes: usize,
     repeats: handshake::Repeats,
@@ -129,6 +134,7 @@ impl RtcSession {
         if self.phase != Phase::Ended && self.stack.handle_timeout(now).is_err() {
             self.end(CloseReason::Fault);
         }
+        self.report();
     }
 
     fn collect_events(&mut self) {
@@ -323,7 +329,7 @@ impl Session for RtcSession {
         &mut self,
         now: Instant,
         track: TrackId,
-        packets: &[RtpPacket],
+        packets: &Arc<[RtpPacket]>,
         add: u16,
         out: &mut Vec<Transmit>,
     ) -> Result<(), Error> {
@@ -370,7 +376,7 @@ impl Session for RtcSession {
         if self.phase == Phase::Ended {
             return None;
         }
-        [self.stack.poll_timeout(), self.deadline].into_iter().flatten().min()
+        [self.stack.poll_timeout(), self.deadline, self.outgoing.due()].into_iter().flatten().min()
     }
 
     fn poll_event(&mut self) -> Option<Event> {

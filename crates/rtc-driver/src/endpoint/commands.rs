@@ -1,5 +1,6 @@
 //! What is asked of one session of an endpoint.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Endpoint, MIN_PAUSE, Status, guarded};
@@ -80,7 +81,7 @@ impl Endpoint {
         now: Instant,
         id: SessionId,
         track: TrackId,
-        packets: &[RtpPacket],
+        packets: &Arc<[RtpPacket]>,
         add: u16,
     ) -> Result<(), Error> {
         let entry = self.sessions.get_mut(&id).ok_or(Error::Closed)?;

@@ -39,7 +39,7 @@ impl Session for Fragile {
         &mut self,
         _: Instant,
         _: TrackId,
-        _: &[RtpPacket],
+        _: &Arc<[RtpPacket]>,
         _: u16,
         _: &mut Vec<Transmit>,
     ) -> Result<(), Error> {

@@ -78,6 +78,7 @@ impl Stack {
             transmits: VecDeque::new(),
             channels: BTreeMap::new(),
             media: media::Media::new(tracks),
+            outgoing: super::sending::Outgoing::new(now),
             candidates: 0,
             handshake_bytes: 0,
             repeats: super::handshake::Repeats::default(),

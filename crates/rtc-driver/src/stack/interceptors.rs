@@ -1,17 +1,12 @@
 //! What stands between RTP on the wire and the session: the stack's own interceptors, and ours in their places.
 
-mod clocks;
 mod feedback;
 mod missing;
-mod resend;
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use rtc::interceptor::{
-    Interceptor, NackResponderBuilder, ReceiverReportBuilder, Registry, SenderReportBuilder, Slot, StreamInfo,
-    TaggedPacket,
-};
+use rtc::interceptor::{Interceptor, ReceiverReportBuilder, Registry, Slot, StreamInfo, TaggedPacket};
 use rtc::peer_connection::configuration::interceptor_registry::{
     configure_simulcast_extension_headers, configure_twcc_receiver_only,
 };
@@ -20,10 +15,9 @@ use rtc::rtp_transceiver::rtp_sender::{RTCPFeedback, RtpCodecKind};
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
-pub(super) use resend::round_trip;
-
 /// The stack's own interceptors and ours. A lower slot is nearer to the wire. Each costs time for every packet, so that
-/// a session that only sends has none of those that look at what `receives`.
+/// a session that only sends has none of those that look at what `receives`; what it sends is counted and kept by the
+/// session itself.
 pub(super) fn registry(engine: &mut MediaEngine, receives: bool) -> Result<Registry, Error> {
     // RFC 4585 sections 6.2.1 and 6.3.1, for pictures.
     for parameter in ["", "pli"] {
@@ -37,24 +31,14 @@ pub(super) fn registry(engine: &mut MediaEngine, receives: bool) -> Result<Regis
             .with(Slot::NackGenerator, Placed::new(missing::Missing::default()))
             .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build());
     }
-    Ok(registry
-        // Nearer to the wire than the responder, and behind everything that reads reports.
-        .with(Slot::from(3_900), Placed::new(resend::Resend::default()))
-        .with(Slot::NackResponder, NackResponderBuilder::new().build())
-        .with(Slot::from(10_900), Placed::new(clocks::Clocks::default()))
-        .with(Slot::SenderReport, SenderReportBuilder::new().build())
-        .with(Slot::from(14_000), Placed::new(feedback::Feedback)))
+    // Behind everything that reads reports.
+    Ok(registry.with(Slot::from(14_000), Placed::new(feedback::Feedback::default())))
 }
 
 /// What an interceptor of ours does; what it leaves out passes.
 trait Part: Send + Sync {
-    /// Sees a packet from the wire; one that is not to go on is `false`.
-    fn read(&mut self, _: &mut TaggedPacket) -> bool {
-        true
-    }
-
-    /// Sees a packet to the wire.
-    fn write(&mut self, _: &mut TaggedPacket) {}
+    /// Takes a packet from the wire, and passes `on` what goes on to the session.
+    fn read(&mut self, packet: TaggedPacket, on: &mut VecDeque<TaggedPacket>);
 
     /// Does what is due, and may send packets.
     fn tick(&mut self, _: Instant, _: &mut VecDeque<TaggedPacket>) {}
@@ -91,10 +75,8 @@ impl<P: Part> Protocol<TaggedPacket, TaggedPacket, ()> for Placed<P> {
     type Error = Error;
     type Time = Instant;
 
-    fn handle_read(&mut self, mut packet: TaggedPacket) -> Result<(), Error> {
-        if self.part.read(&mut packet) {
-            self.read.push_back(packet);
-        }
+    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        self.part.read(packet, &mut self.read);
         Ok(())
     }
 
@@ -102,8 +84,7 @@ impl<P: Part> Protocol<TaggedPacket, TaggedPacket, ()> for Placed<P> {
         self.read.pop_front()
     }
 
-    fn handle_write(&mut self, mut packet: TaggedPacket) -> Result<(), Error> {
-        self.part.write(&mut packet);
+    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
         self.write.push_back(packet);
         Ok(())
     }

@@ -1,48 +1,39 @@
-//! Tracks: their negotiation, packets in and out, requests for key frames.
+//! Tracks: their negotiation, packets in, requests for key frames.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::MediaEngine;
 use rtc::peer_connection::event::RTCTrackEvent;
-use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
+use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::receiver_report::ReceiverReport;
 use rtc::rtcp::sender_report::SenderReport;
-use rtc::rtp::{Header, Packet};
+use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+use rtc::rtp::Header;
 use rtc::rtp_transceiver::rtp_sender::{
-    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpRtxParameters,
+    RtpCodecKind,
 };
 use rtc::rtp_transceiver::{RTCRtpReceiverId, RTCRtpSenderId, RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
-use rtc::sansio::Protocol;
 
+use super::RtcSession;
 use super::build::refused;
-use super::{Phase, RtcSession, interceptors, transmit};
+use super::sending::{REPEATS, Sending};
 use crate::media::{Codec, Direction, Kind, RtpPacket, Track, TrackId};
-use crate::session::Transmit;
 use crate::{Error, Event};
 
 const A_TRACK: &str = "a track";
-/// Packets that go through the stack together. Each of its some twenty queues keeps the room that it once needed, so
-/// that a burst of a viewer that begins would cost its session 1 MB for good, and cold memory with every picture.
-const WRITE_AT_ONCE: usize = 4;
-
-/// A track that we send.
-#[derive(Debug)]
-struct Sending {
-    source: u32,
-    codec: Codec,
-    /// Known once the peer has agreed.
-    payload_type: Option<u8>,
-}
+/// Payload types that have no meaning of their own (RFC 3551 section 3).
+const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
 
 /// The media side of a session.
 #[derive(Debug, Default)]
 pub(super) struct Media {
     /// Asked for and not yet part of the negotiation.
     wanted: Vec<Track>,
-    sending: BTreeMap<TrackId, Sending>,
     /// The stack's names of tracks.
     names: BTreeMap<String, TrackId>,
     /// The source that feedback about a received track goes to.
@@ -79,18 +70,35 @@ fn from_stack(codec: &RTCRtpCodec, payload_type: u8) -> Codec {
     }
 }
 
+/// The form in which packets of a codec are sent again (RFC 4588 section 8.1). The peer's own number for it counts, where
+/// it has one.
+fn repeats(codec: &Codec, taken: &[u8]) -> Option<Codec> {
+    let free = DYNAMIC.rev().find(|payload_type| !taken.contains(payload_type));
+    let payload_type = free.filter(|_| codec.kind == Kind::Video)?;
+    let (name, parameters) = (REPEATS.to_owned(), format!("apt={}", codec.payload_type));
+    Some(Codec { name, parameters, payload_type, ..codec.clone() })
+}
+
 /// The codecs of all tracks, for the stack to negotiate.
 pub(super) fn engine(tracks: &[Track]) -> Result<MediaEngine, Error> {
     let mut engine = MediaEngine::default();
+    let mut codecs = Vec::new();
     for track in tracks {
-        let codecs = match track {
-            Track::Send(codec) => std::slice::from_ref(codec),
-            Track::Receive(codecs) => codecs,
-        };
-        for codec in codecs {
-            let parameters = RTCRtpCodecParameters { rtp_codec: to_stack(codec), payload_type: codec.payload_type };
-            engine.register_codec(parameters, kind(codec.kind)).map_err(refused(A_TRACK))?;
+        match track {
+            Track::Send(codec) => codecs.push(codec.clone()),
+            Track::Receive(taken) => codecs.extend_from_slice(taken),
         }
+    }
+    let mut types: Vec<u8> = codecs.iter().map(|codec| codec.payload_type).collect();
+    for track in tracks {
+        let Track::Send(codec) = track else { continue };
+        let repeats = repeats(codec, &types);
+        types.extend(repeats.iter().map(|codec| codec.payload_type));
+        codecs.extend(repeats);
+    }
+    for codec in codecs {
+        let parameters = RTCRtpCodecParameters { rtp_codec: to_stack(&codec), payload_type: codec.payload_type };
+        engine.register_codec(parameters, kind(codec.kind)).map_err(refused(A_TRACK))?;
     }
     Ok(engine)
 }
@@ -122,11 +130,16 @@ impl RtcSession {
     }
 
     fn add_sender(&mut self, codec: Codec, offering: bool) -> Result<(), Error> {
-        let source: u32 = rand::random();
-        let name = format!("track-{source:08x}");
+        let sending = Sending::new(codec);
+        let codec = &sending.codec;
+        let name = format!("track-{:08x}", sending.source);
         let encoding = RTCRtpEncodingParameters {
-            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(source), ..RTCRtpCodingParameters::default() },
-            codec: to_stack(&codec),
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(sending.source),
+                rtx: (codec.kind == Kind::Video).then_some(RTCRtpRtxParameters { ssrc: sending.repeats }),
+                ..RTCRtpCodingParameters::default()
+            },
+            codec: to_stack(codec),
             ..RTCRtpEncodingParameters::default()
         };
         let stream = "sluicegate".to_owned();
@@ -139,14 +152,14 @@ impl RtcSession {
             self.stack.add_track(track).map_err(refused(A_TRACK))?.into()
         };
         self.media.names.insert(name, TrackId(id));
-        self.media.sending.insert(TrackId(id), Sending { source, codec, payload_type: None });
+        self.outgoing.tracks.insert(TrackId(id), sending);
         Ok(())
     }
 
     /// Learns the payload types that the peer agreed to, and tells which tracks go out.
     pub(super) fn agree_tracks(&mut self) {
-        for (id, sending) in &mut self.media.sending {
-            if sending.payload_type.is_some() {
+        for (id, sending) in &mut self.outgoing.tracks {
+            if sending.is_agreed() {
                 continue;
             }
             let direction = self.stack.rtp_transceiver(id.0).map(|found| found.current_direction());
@@ -160,7 +173,7 @@ impl RtcSession {
             else {
                 continue;
             };
-            sending.payload_type = Some(agreed.payload_type);
+            sending.agree(agreed, codecs);
             let codec = from_stack(&agreed.rtp_codec, agreed.payload_type);
             let mid = self.stack.rtp_transceiver(id.0).and_then(|found| found.mid().clone()).unwrap_or_default();
             self.events.push_back(Event::TrackOpen { track: *id, mid, direction: Direction::Send, codec });
@@ -191,66 +204,28 @@ impl RtcSession {
                 let packet = RtpPacket { sequence, timestamp, marker, payload: packet.payload };
                 self.events.push_back(Event::Rtp { track, packet });
             }
-            RTCMessage::RtcpPacket(name, reports) => self.on_reports(&name, &reports),
+            RTCMessage::RtcpPacket(name, reports) => {
+                for report in &reports {
+                    self.on_report(&name, report.as_any());
+                }
+            }
             _ => {}
         }
     }
 
-    /// Requests for key frames, sender reports, or receiver reports: nothing else is let through.
-    fn on_reports(&mut self, name: &str, reports: &[Box<dyn rtc::rtcp::Packet>]) {
-        let Some(first) = reports.first().map(|report| report.as_any()) else { return };
+    /// Requests for key frames or lost packets, sender reports, or receiver reports: nothing else is let through.
+    fn on_report(&mut self, name: &str, report: &dyn Any) {
         let track = self.media.names.get(name).copied();
-        if let Some(receiver) = first.downcast_ref::<ReceiverReport>() {
-            for block in &receiver.reports {
-                let of = |(id, sending): (&TrackId, &Sending)| (sending.source == block.ssrc).then_some(*id);
-                let Some(track) = self.media.sending.iter().find_map(of) else { continue };
-                let round_trip = interceptors::round_trip(block);
-                self.events.push_back(Event::ReceiverReport { track, lost: block.fraction_lost, round_trip });
-            }
-        } else if let Some(sender) = first.downcast_ref::<SenderReport>() {
+        if let Some(receiver) = report.downcast_ref::<ReceiverReport>() {
+            self.on_reception(&receiver.reports);
+        } else if let Some(request) = report.downcast_ref::<TransportLayerNack>() {
+            self.repeat(request);
+        } else if let Some(sender) = report.downcast_ref::<SenderReport>() {
             let (ntp, timestamp) = (sender.ntp_time, sender.rtp_time);
             self.events.extend(track.map(|track| Event::SenderReport { track, ntp, timestamp }));
         } else {
             self.events.extend(track.map(Event::KeyFrameWanted));
         }
-    }
-
-    pub(super) fn write_rtp(
-        &mut self,
-        track: TrackId,
-        packets: &[RtpPacket],
-        add: u16,
-        out: &mut Vec<Transmit>,
-    ) -> Result<(), Error> {
-        if self.phase != Phase::Up {
-            return Err(Error::Closed);
-        }
-        let sending = self.media.sending.get(&track).ok_or(Error::NoTrack)?;
-        let (payload_type, ssrc) = (sending.payload_type.ok_or(Error::NoTrack)?, sending.source);
-        for few in packets.chunks(WRITE_AT_ONCE) {
-            for packet in few {
-                let header = Header {
-                    version: 2,
-                    marker: packet.marker,
-                    payload_type,
-                    sequence_number: packet.sequence.wrapping_add(add),
-                    timestamp: packet.timestamp,
-                    ssrc,
-                    ..Header::default()
-                };
-                let packet = Packet { header, payload: packet.payload.clone() };
-                // The stack's sender would look the source and the payload type up in what was agreed, from where both
-                // come, and make a name that nothing reads on the way out.
-                let message = RTCMessage::RtpPacket(String::new(), packet);
-                let written = self.stack.handle_write(TaggedRTCMessage { now: self.now, message });
-                written.map_err(refused("the packet"))?;
-            }
-            for _ in few {
-                let Some(written) = self.stack.poll_write() else { break };
-                out.push(transmit(written));
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn ask_key_frame(&mut self, track: TrackId) -> Result<(), Error> {

@@ -7,6 +7,7 @@ mod life;
 mod loss;
 mod media;
 mod media_damage;
+mod repeats;
 mod restart;
 mod rogue;
 mod routing;

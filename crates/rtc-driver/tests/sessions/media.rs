@@ -14,19 +14,26 @@ pub(crate) struct Call {
     pub(crate) stage: Stage,
     pub(crate) sender: SessionId,
     pub(crate) receiver: SessionId,
+    /// The offer and the answer.
+    pub(crate) descriptions: [String; 2],
 }
 
-fn packet(number: u16) -> RtpPacket {
+pub(crate) fn packet(number: u16) -> RtpPacket {
     let payload = [&[0x65][..], &number.to_be_bytes(), &[7; 900]].concat().into();
     RtpPacket { sequence: 65_500_u16.wrapping_add(number), timestamp: u32::from(number) * 3000, marker: true, payload }
 }
 
 impl Call {
     pub(crate) fn new(sender_offers: bool) -> Self {
+        Self::with(sender_offers, vec![Codec::h264(), Codec::vp8()])
+    }
+
+    /// The receiver takes pictures in these forms.
+    pub(crate) fn with(sender_offers: bool, forms: Vec<Codec>) -> Self {
         let mut stage = Stage::pair();
         let sends =
             Options { tracks: vec![Track::Send(Codec::h264()), Track::Send(Codec::opus())], ..Options::default() };
-        let takes = vec![Track::Receive(vec![Codec::h264(), Codec::vp8()]), Track::Receive(vec![Codec::opus()])];
+        let takes = vec![Track::Receive(forms), Track::Receive(vec![Codec::opus()])];
         let takes = Options { tracks: takes, ..Options::default() };
         let now = stage.now;
         let options = if sender_offers { [sends, takes] } else { [takes, sends] };
@@ -40,7 +47,7 @@ impl Call {
             stage.state(0, sender) == up && stage.state(1, receiver) == up
         };
         assert!(stage.run(SOON, up), "{offer}\n{answer}\n{:?}", stage.hosts[0].seen);
-        Self { stage, sender, receiver }
+        Self { stage, sender, receiver, descriptions: [offer, answer] }
     }
 
     pub(crate) fn track(&self, name: &str) -> TrackId {
@@ -50,7 +57,7 @@ impl Call {
     }
 
     pub(crate) fn send(&mut self, track: TrackId, number: u16) {
-        self.stage.hosts[0].endpoint.send_rtp(self.stage.now, self.sender, track, &[packet(number)], 0).unwrap();
+        self.stage.hosts[0].endpoint.send_rtp(self.stage.now, self.sender, track, &[packet(number)].into(), 0).unwrap();
     }
 
     pub(crate) fn received(&self, name: &str) -> Vec<&RtpPacket> {
@@ -129,7 +136,7 @@ fn sender_reports_keep_late_sound_in_step() {
         let millis = 20 * number;
         let mut send = |track, timestamp: u32| {
             let packet = RtpPacket { timestamp, ..packet(u16::try_from(number).unwrap()) };
-            call.stage.hosts[0].endpoint.send_rtp(call.stage.now, call.sender, track, &[packet], 0).unwrap();
+            call.stage.hosts[0].endpoint.send_rtp(call.stage.now, call.sender, track, &[packet].into(), 0).unwrap();
         };
         send(video, 90 * millis);
         send(audio, (48 * millis).wrapping_sub(48 * 70));
@@ -247,8 +254,8 @@ fn a_session_takes_what_there_is() {
     let tracks = &stage.seen(1, second).tracks;
     assert!(matches!(&tracks[..], [(_, Direction::Send, codec)] if codec.name == "H264" && codec.payload_type == 102));
     let track = tracks[0].0;
-    stage.hosts[1].endpoint.send_rtp(stage.now, second, track, &[packet(1)], 0).unwrap();
+    stage.hosts[1].endpoint.send_rtp(stage.now, second, track, &[packet(1)].into(), 0).unwrap();
     assert!(stage.run(SOON, |stage| !stage.seen(0, first).packets.is_empty()));
-    let unknown = stage.hosts[0].endpoint.send_rtp(stage.now, first, track, &[packet(1)], 0);
+    let unknown = stage.hosts[0].endpoint.send_rtp(stage.now, first, track, &[packet(1)].into(), 0);
     assert!(matches!(unknown, Err(Error::NoTrack)), "{unknown:?}");
 }

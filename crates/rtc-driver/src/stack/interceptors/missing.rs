@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use rtc::interceptor::{AttributedPacket, Packet, StreamInfo, TaggedPacket};
-use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+use rtc::rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
 use rtc::shared::TransportContext;
 
 use super::Part;
-use super::resend::pairs;
 
 /// A packet that is late by less may have been overtaken.
 const REORDERING: Duration = Duration::from_millis(10);
@@ -117,8 +116,22 @@ impl Missing {
     }
 }
 
+/// The shortest form of a list of sequence numbers in ascending order (RFC 4585 section 6.2.1).
+fn pairs(sequences: &[u16]) -> Vec<NackPair> {
+    let mut pairs: Vec<NackPair> = Vec::new();
+    for sequence in sequences {
+        match pairs.last_mut() {
+            Some(pair) if (1..=16).contains(&sequence.wrapping_sub(pair.packet_id)) => {
+                pair.lost_packets |= 1 << (sequence.wrapping_sub(pair.packet_id) - 1);
+            }
+            _ => pairs.push(NackPair { packet_id: *sequence, lost_packets: 0 }),
+        }
+    }
+    pairs
+}
+
 impl Part for Missing {
-    fn read(&mut self, packet: &mut TaggedPacket) -> bool {
+    fn read(&mut self, packet: TaggedPacket, on: &mut VecDeque<TaggedPacket>) {
         if let Packet::Rtp(rtp) = &packet.message.packet
             && let Some((source, sequence)) = self.origin(rtp)
             && let Some(stream) = self.streams.get_mut(&source)
@@ -127,7 +140,7 @@ impl Part for Missing {
             let (least, most) = ROUND_TRIPS;
             self.round_trip = ((self.round_trip * 3 + took) / 4).clamp(least, most);
         }
-        true
+        on.push_back(packet);
     }
 
     fn tick(&mut self, now: Instant, out: &mut VecDeque<TaggedPacket>) {
@@ -195,6 +208,14 @@ mod tests {
             stream.ask(now, pause);
         }
         assert_eq!(now - first, PATIENCE - REORDERING);
+    }
+
+    #[test]
+    fn lists_come_back_as_they_were() {
+        for list in [vec![], vec![5], vec![5, 6, 21], vec![5, 22, 23], vec![65_530, 65_535, 3]] {
+            let back: Vec<u16> = pairs(&list).iter().flat_map(NackPair::packet_list).collect();
+            assert_eq!(back, list);
+        }
     }
 
     #[test]

@@ -1,12 +1,5 @@
 //! The clocks of our sender reports, which keep sound and pictures in step at the receiver.
 
-use std::collections::BTreeMap;
-
-use rtc::interceptor::{Packet, StreamInfo, TaggedPacket};
-use rtc::rtcp::sender_report::SenderReport;
-
-use super::Part;
-
 /// A clock that is off by more than this has been set anew; by less, it is followed slowly. In milliseconds.
 const JUMP: i64 = 200;
 /// The part of a difference that is made up at each report.
@@ -50,20 +43,23 @@ fn low(ticks: i128) -> u32 {
     u32::try_from(ticks.rem_euclid(1 << 32)).unwrap_or_default()
 }
 
-/// Makes all our sender reports tell of one clock. The stack's own tell when packets of a track were sent: sound that
-/// is encoded here, or a picture that has waited for a batch, is later than the other track by tens of milliseconds,
-/// and a receiver puts that between sound and picture. The timestamps of our tracks count one timeline, so that one
+/// Makes all our sender reports tell of one clock. When packets of a track were sent does not tell it: sound that is
+/// encoded here, or a picture that has waited for a batch, is later than the other track by tens of milliseconds, and a
+/// receiver puts that between sound and picture. The timestamps of our tracks count one timeline, so that one
 /// track's clock, evened out, serves all.
 #[derive(Debug, Default)]
 pub(super) struct Clocks {
-    rates: BTreeMap<u32, u32>,
     /// The track whose packets are the clock, and the clock.
     leader: Option<(u32, Anchor)>,
 }
 
 impl Clocks {
-    fn told(&mut self, source: u32, ntp: u64, timestamp: u32) -> u32 {
-        let Some(rate) = self.rates.get(&source).copied().filter(|rate| *rate > 0) else { return timestamp };
+    /// The timestamp that the report of a source tells at this moment, of which its own packets say `timestamp`, in ticks
+    /// of `rate` a second.
+    pub(super) fn told(&mut self, source: u32, rate: u32, ntp: u64, timestamp: u32) -> u32 {
+        if rate == 0 {
+            return timestamp;
+        }
         let fresh = Anchor { ntp, timestamp, rate };
         let (leader, anchor) = self.leader.get_or_insert((source, fresh));
         let Some(behind) = anchor.behind(ntp, timestamp, rate) else {
@@ -82,29 +78,6 @@ impl Clocks {
     }
 }
 
-impl Part for Clocks {
-    fn write(&mut self, packet: &mut TaggedPacket) {
-        let Packet::Rtcp(reports) = &mut packet.message.packet else { return };
-        for report in reports.iter_mut() {
-            if let Some(sender) = report.as_any().downcast_ref::<SenderReport>() {
-                let rtp_time = self.told(sender.ssrc, sender.ntp_time, sender.rtp_time);
-                *report = Box::new(SenderReport { rtp_time, ..sender.clone() });
-            }
-        }
-    }
-
-    fn sending(&mut self, info: &StreamInfo, begins: bool) {
-        if begins {
-            self.rates.insert(info.ssrc, info.clock_rate);
-            return;
-        }
-        self.rates.remove(&info.ssrc);
-        if self.leader.is_some_and(|(leader, _)| leader == info.ssrc) {
-            self.leader = None;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,10 +86,6 @@ mod tests {
     const NTP: u64 = 0xed00_0000 << 32;
     const VIDEO: u32 = 1;
     const AUDIO: u32 = 2;
-
-    fn clocks() -> Clocks {
-        Clocks { rates: [(VIDEO, 90_000), (AUDIO, 48_000)].into(), leader: None }
-    }
 
     /// The timestamps of a moment, in milliseconds of the timeline.
     fn at(millis: u64) -> (u32, u32) {
@@ -128,12 +97,12 @@ mod tests {
         // The second beginning is where both timestamps have wrapped, at different times.
         for begin in [10_000, 200_000_000] {
             for late in [0, 60, 500] {
-                let mut clocks = clocks();
+                let mut clocks = Clocks::default();
                 for second in 0..40_u64 {
                     let (ntp, now) = (NTP + second * SECOND, begin + 1_000 * second);
                     // What is sent late has a smaller timestamp than the moment's; pictures are sent at uneven times.
-                    let video = clocks.told(VIDEO, ntp, at(now - second % 3 * 20).0);
-                    let audio = clocks.told(AUDIO, ntp, at(now - late).1);
+                    let video = clocks.told(VIDEO, 90_000, ntp, at(now - second % 3 * 20).0);
+                    let audio = clocks.told(AUDIO, 48_000, ntp, at(now - late).1);
                     let millis = i64::try_from(now).unwrap();
                     let apart = |told: u32, rate: i64| {
                         let exact = low(i128::from(millis) * i128::from(rate) / 1_000);
@@ -149,12 +118,12 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_is_followed_and_strangers_are_left_alone() {
-        let mut clocks = clocks();
-        assert_eq!(clocks.told(VIDEO, NTP, at(5_000).0), at(5_000).0);
-        assert_eq!(clocks.told(VIDEO, NTP + SECOND, at(9_000).0), at(9_000).0);
-        assert_eq!(clocks.told(AUDIO, NTP + SECOND, at(8_900).1), at(9_000).1);
-        assert_eq!(clocks.told(AUDIO, NTP + SECOND, at(900_000).1), at(900_000).1);
-        assert_eq!(clocks.told(VIDEO, NTP + 2 * SECOND, at(900_000).0), at(900_000).0);
-        assert_eq!(clocks.told(3, NTP, 77), 77, "no track of ours");
+        let mut clocks = Clocks::default();
+        assert_eq!(clocks.told(VIDEO, 90_000, NTP, at(5_000).0), at(5_000).0);
+        assert_eq!(clocks.told(VIDEO, 90_000, NTP + SECOND, at(9_000).0), at(9_000).0);
+        assert_eq!(clocks.told(AUDIO, 48_000, NTP + SECOND, at(8_900).1), at(9_000).1);
+        assert_eq!(clocks.told(AUDIO, 48_000, NTP + SECOND, at(900_000).1), at(900_000).1);
+        assert_eq!(clocks.told(VIDEO, 90_000, NTP + 2 * SECOND, at(900_000).0), at(900_000).0);
+        assert_eq!(clocks.told(3, 0, NTP, 77), 77, "no rate");
     }
 }

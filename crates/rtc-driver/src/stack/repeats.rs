@@ -1,0 +1,164 @@
+//! Packets sent again on request (RFC 4585 section 6.2.1): each at most once in a round trip, and all together a part of
+//! what is sent.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::media::RtpPacket;
+
+/// Packets of a track that are kept for those who ask again, at least the last call's: 1 s of 20 Mbit/s.
+const MAX_KEPT: usize = 2048;
+/// For how long packets are kept. Who waits longer for a picture takes the next key frame.
+const KEPT_FOR: Duration = Duration::from_secs(2);
+/// Round trip until the peer's reports tell better.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(80);
+/// Added to the round trip, for the peer's own pause before it answers.
+const SLACK: Duration = Duration::from_millis(10);
+/// A longer round trip is not believed: the peer's reports are its own words.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
+/// What a packet that is sent adds to the repeats that may be granted, in hundredths: a path that loses more than a
+/// third of all packets is not helped by more of them.
+const CREDIT: u32 = 33;
+/// The most that is saved up, in hundredths: a burst of 512 packets.
+const MAX_CREDIT: u32 = 51_200;
+
+/// Packets of one call, which all sessions share, and what this session adds to their sequence numbers.
+#[derive(Debug)]
+struct Batch {
+    packets: Arc<[RtpPacket]>,
+    add: u16,
+    at: Instant,
+}
+
+impl Batch {
+    fn find(&self, sequence: u16) -> Option<&RtpPacket> {
+        let own = sequence.wrapping_sub(self.add);
+        // The packets of a call follow one another.
+        let place = own.wrapping_sub(self.packets.first()?.sequence);
+        self.packets.get(usize::from(place)).filter(|packet| packet.sequence == own)
+    }
+}
+
+/// What a track has sent lately.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    batches: VecDeque<Batch>,
+    count: usize,
+    /// Packets whose last repeat may still be under way.
+    resent: VecDeque<(u16, Instant)>,
+}
+
+impl Kept {
+    pub(super) fn keep(&mut self, now: Instant, packets: &Arc<[RtpPacket]>, add: u16) {
+        self.count = self.count.saturating_add(packets.len());
+        self.batches.push_back(Batch { packets: Arc::clone(packets), add, at: now });
+        while self.batches.len() > 1
+            && let Some(oldest) = self.batches.front()
+            && (self.count > MAX_KEPT || now >= oldest.at + KEPT_FOR)
+        {
+            self.count = self.count.saturating_sub(oldest.packets.len());
+            self.batches.pop_front();
+        }
+    }
+
+    /// The packet to send again, if it is still there and may go.
+    pub(super) fn again(&mut self, now: Instant, budget: &mut Budget, sequence: u16) -> Option<RtpPacket> {
+        let packet = self.batches.iter().rev().find_map(|batch| batch.find(sequence))?;
+        let pause = budget.round_trip + SLACK;
+        while self.resent.front().is_some_and(|(_, at)| now >= *at + pause) {
+            self.resent.pop_front();
+        }
+        // The request has crossed with the answer.
+        if self.resent.iter().any(|(known, _)| *known == sequence) || !budget.spend() {
+            return None;
+        }
+        let packet = RtpPacket { sequence, ..packet.clone() };
+        self.resent.push_back((sequence, now));
+        Some(packet)
+    }
+}
+
+/// What a session may send again, and how often.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// In hundredths of packets. What waits for a round trip to pass is bounded by it, too.
+    credit: u32,
+    round_trip: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { credit: MAX_CREDIT, round_trip: FIRST_ROUND_TRIP }
+    }
+}
+
+impl Budget {
+    /// So many packets go out for the first time.
+    pub(super) fn earn(&mut self, packets: usize) {
+        let more = CREDIT.saturating_mul(u32::try_from(packets).unwrap_or(u32::MAX));
+        self.credit = self.credit.saturating_add(more).min(MAX_CREDIT);
+    }
+
+    /// The path's round trip is known.
+    pub(super) fn set_round_trip(&mut self, round_trip: Duration) {
+        self.round_trip = round_trip.min(LONGEST_ROUND_TRIP);
+    }
+
+    fn spend(&mut self) -> bool {
+        let left = self.credit.checked_sub(100);
+        self.credit = left.unwrap_or(self.credit);
+        left.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn packets(count: u16) -> Arc<[RtpPacket]> {
+        let packet = |sequence| RtpPacket { sequence, timestamp: 7, marker: false, payload: Bytes::new() };
+        (0..count).map(packet).collect()
+    }
+
+    #[test]
+    fn a_packet_is_sent_again_once_in_a_while() {
+        let (mut kept, mut budget, now) = (Kept::default(), Budget::default(), Instant::now());
+        kept.keep(now, &packets(3), 65_534);
+        kept.keep(now, &packets(2), 1);
+        let mut again =
+            |at: Duration, sequence| kept.again(now + at, &mut budget, sequence).map(|packet| packet.sequence);
+        for sequence in [65_534, 0, 1, 2] {
+            assert_eq!(again(Duration::ZERO, sequence), Some(sequence));
+        }
+        assert_eq!((again(Duration::ZERO, 3), again(Duration::ZERO, 65_533)), (None, None), "never sent");
+        assert_eq!(again(FIRST_ROUND_TRIP, 0), None);
+        assert_eq!(again(FIRST_ROUND_TRIP + SLACK, 0), Some(0));
+    }
+
+    #[test]
+    fn repeats_are_a_part_of_what_is_sent() {
+        let (mut kept, mut budget, now) = (Kept::default(), Budget::default(), Instant::now());
+        kept.keep(now, &packets(2_000), 0);
+        let granted = |kept: &mut Kept, budget: &mut Budget, from: u16| {
+            (from..2_000).filter(|sequence| kept.again(now, budget, *sequence).is_some()).count()
+        };
+        assert_eq!(granted(&mut kept, &mut budget, 0), 512);
+        budget.earn(100);
+        assert_eq!(granted(&mut kept, &mut budget, 600), 33);
+        assert!(kept.resent.len() <= 545);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_packets_and_time() {
+        let (mut kept, now) = (Kept::default(), Instant::now());
+        for batch in 0..1_000_u16 {
+            kept.keep(now, &packets(100), batch.wrapping_mul(100));
+            assert!(kept.count <= MAX_KEPT && kept.batches.len() <= MAX_KEPT / 100);
+        }
+        kept.keep(now + KEPT_FOR, &packets(5_000), 0);
+        assert_eq!((kept.count, kept.batches.len()), (5_000, 1), "the last call's packets stay");
+    }
+}
