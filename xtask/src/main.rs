@@ -1,9 +1,10 @@
-//! House commands: demo, demo-cdn, test, ci, tidy, bench, fuzz.
+//! House commands: demo, demo-cdn, test, ci, tidy, bench, soak, fuzz.
 
 mod cargo;
 mod demo;
 mod error;
 mod fuzz;
+mod soak;
 mod tests;
 mod tidy;
 
@@ -41,6 +42,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Lets players, publishers, relays and a site's tunnel come and go for hours; fails when memory grows, descriptors
+    /// stay or streams are lost.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Command::Bench { arguments } => bench(&arguments),
+        Command::Soak(arguments) => soak::soak(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// A server answered what the measurement cannot use.
     #[error("unexpected answer: {0}")]
     Answer(String),
+    /// A soak has found what must not be.
+    #[error("the soak has failed: {0}")]
+    Soak(String),
     /// A session of ours could not be made, or was refused.
     #[error("WebRTC: {0}")]
     Session(#[from] sluicegate_rtc_driver::Error),

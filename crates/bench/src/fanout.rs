@@ -12,7 +12,8 @@ use crate::rtmp;
 use crate::viewer::{Seen, connect};
 
 const STREAM: &str = "/live/bench/stream.flv";
-const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+/// The headers that ask for a WebSocket.
+pub(crate) const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const BITS_PER_GBIT: f64 = 1e9;
 /// Viewers join and the first key frame passes before anything is counted.
 const SETTLE: Duration = Duration::from_secs(3);

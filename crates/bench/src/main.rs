@@ -8,12 +8,14 @@ mod device;
 mod error;
 mod fanout;
 mod floor;
+mod middle;
 mod p2p;
 mod process;
 mod publisher;
 mod recovery;
 mod report;
 mod rtmp;
+mod soak;
 mod tunnel;
 mod viewer;
 mod webrtc;
@@ -46,8 +48,10 @@ enum What {
     Webrtc(webrtc::Arguments),
     /// The chunk node: rate to one and to many peers, how soon, CPU and memory.
     P2p(p2p::Arguments),
-    /// Everything, with the defaults.
+    /// Everything, with the defaults; without the soak.
     All,
+    /// Players, publishers, relays and tunnels come and go for hours; what grows, stays or is lost fails.
+    Soak(soak::Arguments),
     /// The floor itself, as a server that does nothing but send. Started by `fanout`.
     #[command(hide = true)]
     Floor(floor::Arguments),
@@ -62,6 +66,7 @@ async fn main() -> ExitCode {
         What::Webrtc(arguments) => webrtc::run(&arguments).await,
         What::P2p(arguments) => p2p::run(&arguments).await,
         What::All => all().await,
+        What::Soak(arguments) => soak::run(&arguments).await,
         What::Floor(arguments) => floor::run(&arguments),
     };
     match result {

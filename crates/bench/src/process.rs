@@ -22,6 +22,8 @@ pub(crate) struct Process {
     pub(crate) address: String,
     /// Where it listens for RTMP, if it does.
     pub(crate) rtmp: Option<String>,
+    /// Where it listens for RTSP, if it does.
+    pub(crate) rtsp: Option<String>,
 }
 
 /// CPU time and memory of a process at one moment.
@@ -41,9 +43,18 @@ pub(crate) fn sibling(name: &str) -> PathBuf {
 
 impl Process {
     /// Starts a program that prints `listening on http://ADDRESS/` on its standard output, and perhaps the same of RTMP
-    /// before it.
+    /// and RTSP before it.
     pub(crate) async fn listening(program: &str, arguments: &[&str]) -> Result<Self, Error> {
-        let mut process = Self::quiet(program, arguments)?;
+        Self::quiet(program, arguments)?.listens(program).await
+    }
+
+    /// As [`listening`](Self::listening), by a command that may run the program elsewhere.
+    pub(crate) async fn spawn(program: &str, command: Command) -> Result<Self, Error> {
+        Self::start(program, command)?.listens(program).await
+    }
+
+    async fn listens(mut self, program: &str) -> Result<Self, Error> {
+        let process = &mut self;
         let failed = |why: String| Error::Start { program: program.to_owned(), why };
         let Some(stdout) = process.child.stdout.take() else { return Err(failed("no standard output".into())) };
         let mut lines = BufReader::new(stdout).lines();
@@ -59,26 +70,36 @@ impl Process {
                 process.address = address;
                 break;
             }
-            let address = after(&line, "rtmp://").ok_or_else(|| failed(format!("it said {line:?}")))?;
-            process.rtmp = Some(address);
+            if let Some(address) = after(&line, "rtmp://") {
+                process.rtmp = Some(address);
+            } else {
+                let address = after(&line, "rtsp://").ok_or_else(|| failed(format!("it said {line:?}")))?;
+                process.rtsp = Some(address);
+            }
         }
         // What it may print later must not stop it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(process)
+        Ok(self)
     }
 
     /// Starts a program that says nothing.
     pub(crate) fn quiet(program: &str, arguments: &[&str]) -> Result<Self, Error> {
-        let child = Command::new(sibling(program))
-            .args(arguments)
-            .env("RUST_LOG", "warn")
+        let mut command = Command::new(sibling(program));
+        command.args(arguments);
+        Self::start(program, command)
+    }
+
+    /// The same by a command that may run the program otherwise.
+    pub(crate) fn start(program: &str, mut command: Command) -> Result<Self, Error> {
+        let child = command
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| Error::Start { program: program.to_owned(), why: error.to_string() })?;
-        Ok(Self { child, address: String::new(), rtmp: None })
+        Ok(Self { child, address: String::new(), rtmp: None, rtsp: None })
     }
 
     /// Ends it without a word, as a crash does.

@@ -1,6 +1,5 @@
 //! The measured stream: 720p25 H.264 and AAC at 2.67 Mbit/s, 68 tags a second, made up but well formed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,12 @@ use tokio::time::MissedTickBehavior;
 
 use crate::error::{Doing, Error};
 
-/// Stands before the number of each picture, wherever an output format puts the payload.
-pub(crate) const MARK: &[u8; 8] = b"sgBENCH!";
+/// Stands before the number of each picture.
+const MARK: &[u8; 8] = b"sgBENCH!";
+/// Numbers are written with this, so that no three bytes of them look like the start of another unit (H.264 7.4.1).
+const NO_START: u64 = 0x5555_5555_5555_5555;
+/// Bytes of a mark with its number.
+pub(crate) const MARKED: usize = 16;
 /// Pictures per second.
 pub(crate) const PICTURES_PER_SECOND: u64 = 25;
 /// Bytes of a picture: with the sound 2.67 Mbit/s.
@@ -32,6 +35,17 @@ const OPUS_BYTES: usize = 160;
 /// Config 31, stereo, one frame (RFC 6716 section 3.1).
 const OPUS_START: &[u8] = b"\xfc";
 const OPUS_MICROS: u64 = 20_000;
+
+/// What the picture with this number is known by, wherever an output format puts it.
+pub(crate) fn mark(number: u64) -> Vec<u8> {
+    [&MARK[..], &(number ^ NO_START).to_be_bytes()].concat()
+}
+
+/// The number of the picture, if these [`MARKED`] bytes are its mark.
+pub(crate) fn marked(bytes: &[u8]) -> Option<u64> {
+    let number = bytes.strip_prefix(MARK.as_slice())?;
+    Some(u64::from_be_bytes(number.try_into().ok()?) ^ NO_START)
+}
 
 /// The sound of the measured stream.
 #[derive(Debug, Clone, Copy)]
@@ -72,37 +86,77 @@ pub(crate) async fn publish_with(sound: Sound, address: String, path: &'static s
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: video/x-flv\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
     socket.write_all(head.as_bytes()).await.doing("publishing")?;
-    write_chunk(&mut socket, &start(sound)).await?;
+    let mut tags = Tags::new(sound);
+    write_chunk(&mut socket, &tags.start()).await?;
     let mut ticks = tokio::time::interval(Duration::from_millis(1_000 / PICTURES_PER_SECOND));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let sounds = AtomicU64::new(0);
-    for number in 0.. {
+    loop {
         ticks.tick().await;
-        let millis = number * 1_000 / PICTURES_PER_SECOND;
-        let mut tags = sound_until(sound, millis, &sounds);
-        tags.extend(picture(number, millis));
+        let next = tags.next();
         clock.stamp();
-        write_chunk(&mut socket, &tags).await?;
+        write_chunk(&mut socket, &next).await?;
     }
-    Ok(())
 }
 
-async fn write_chunk(socket: &mut TcpStream, bytes: &[u8]) -> Result<(), Error> {
+/// Writes a chunk of an HTTP body.
+pub(crate) async fn write_chunk(socket: &mut TcpStream, bytes: &[u8]) -> Result<(), Error> {
     let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
     chunk.extend_from_slice(bytes);
     chunk.extend_from_slice(b"\r\n");
     socket.write_all(&chunk).await.doing("publishing")
 }
 
-/// File header and both decoder configurations.
-fn start(sound: Sound) -> Vec<u8> {
-    let mut bytes = b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00".to_vec();
-    bytes.extend(tag(9, 0, &[b"\x17\x00\x00\x00\x00", AVC]));
-    bytes.extend(match sound {
-        Sound::Aac => tag(8, 0, &[b"\xaf\x00", AAC]),
-        Sound::Opus => tag(8, 0, &[b"\x90Opus", OPUS]),
-    });
-    bytes
+/// The measured stream as FLV.
+#[derive(Debug)]
+pub(crate) struct Tags {
+    sound: Sound,
+    pictures: u64,
+    sounds: u64,
+}
+
+impl Tags {
+    pub(crate) const fn new(sound: Sound) -> Self {
+        Self { sound, pictures: 0, sounds: 0 }
+    }
+
+    /// File header and both decoder configurations.
+    pub(crate) fn start(&self) -> Vec<u8> {
+        let mut bytes = b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00".to_vec();
+        bytes.extend(tag(9, 0, &[b"\x17\x00\x00\x00\x00", AVC]));
+        bytes.extend(match self.sound {
+            Sound::Aac => tag(8, 0, &[b"\xaf\x00", AAC]),
+            Sound::Opus => tag(8, 0, &[b"\x90Opus", OPUS]),
+        });
+        bytes
+    }
+
+    /// The next picture, after the sound until then.
+    pub(crate) fn next(&mut self) -> Vec<u8> {
+        let millis = self.pictures * 1_000 / PICTURES_PER_SECOND;
+        let mut tags = self.sound_until(millis);
+        tags.extend(picture(self.pictures, millis));
+        self.pictures += 1;
+        tags
+    }
+
+    fn sound_until(&mut self, millis: u64) -> Vec<u8> {
+        let mut tags = Vec::new();
+        let micros = match self.sound {
+            Sound::Aac => SOUND_MICROS,
+            Sound::Opus => OPUS_MICROS,
+        };
+        loop {
+            let at = self.sounds * micros / 1_000;
+            if at > millis {
+                return tags;
+            }
+            tags.extend(match self.sound {
+                Sound::Aac => tag(8, at, &[b"\xaf\x01", &[0x21; SOUND_BYTES]]),
+                Sound::Opus => tag(8, at, &[b"\x91Opus", OPUS_START, &[0x55; OPUS_BYTES - 1]]),
+            });
+            self.sounds += 1;
+        }
+    }
 }
 
 fn picture(number: u64, millis: u64) -> Vec<u8> {
@@ -110,27 +164,8 @@ fn picture(number: u64, millis: u64) -> Vec<u8> {
     let header: &[u8] = if key { b"\x17\x01\x00\x00\x00" } else { b"\x27\x01\x00\x00\x00" };
     let nal: &[u8] = if key { b"\x65" } else { b"\x41" };
     let length = u32::try_from(PICTURE_BYTES).unwrap_or(u32::MAX).to_be_bytes();
-    let filler = vec![0x55; PICTURE_BYTES - nal.len() - MARK.len() - 8];
-    tag(9, millis, &[header, &length, nal, MARK, &number.to_be_bytes(), &filler])
-}
-
-fn sound_until(sound: Sound, millis: u64, sent: &AtomicU64) -> Vec<u8> {
-    let mut tags = Vec::new();
-    let micros = match sound {
-        Sound::Aac => SOUND_MICROS,
-        Sound::Opus => OPUS_MICROS,
-    };
-    loop {
-        let at = sent.load(Ordering::Relaxed) * micros / 1_000;
-        if at > millis {
-            return tags;
-        }
-        tags.extend(match sound {
-            Sound::Aac => tag(8, at, &[b"\xaf\x01", &[0x21; SOUND_BYTES]]),
-            Sound::Opus => tag(8, at, &[b"\x91Opus", OPUS_START, &[0x55; OPUS_BYTES - 1]]),
-        });
-        sent.fetch_add(1, Ordering::Relaxed);
-    }
+    let filler = vec![0x55; PICTURE_BYTES - nal.len() - MARKED];
+    tag(9, millis, &[header, &length, nal, &mark(number), &filler])
 }
 
 /// One FLV tag with its `PreviousTagSize` (E.4.1).

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::client::Client;
 use crate::error::{Doing, Error};
+use crate::middle::Middle;
 use crate::process::Process;
 use crate::publisher::{Clock, publish};
 use crate::report::{line, percentile, row};
@@ -106,9 +105,9 @@ async fn half_open() -> Result<(), Error> {
         let site = Process::quiet("downstream", &arguments)?;
         until(|| async { links(&upstream.address).await == 2 }).await?;
         let frozen = Instant::now();
-        middle.freeze.send_replace(true);
-        let dialled = middle.dialled.load(Ordering::Relaxed);
-        let at_site = until(|| async { middle.dialled.load(Ordering::Relaxed) > dialled });
+        middle.freeze();
+        let dialled = middle.dialled();
+        let at_site = until(|| async { middle.dialled() > dialled });
         let at_upstream = until(|| async { links(&upstream.address).await == 0 });
         let (site_noticed, upstream_noticed) = tokio::try_join!(at_site, at_upstream)?;
         site_took.push((site_noticed - frozen).as_secs_f64());
@@ -142,51 +141,4 @@ async fn links(address: &str) -> u64 {
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     let count = text.split_once("\"connections\":").and_then(|(_, rest)| rest.split([',', '}']).next());
     count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
-}
-
-/// A wire that can be frozen: it holds its connections open and forwards nothing.
-struct Middle {
-    address: String,
-    freeze: watch::Sender<bool>,
-    dialled: Arc<AtomicU64>,
-}
-
-impl Middle {
-    async fn start(target: String) -> Result<Self, Error> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.doing("opening a port")?;
-        let address = listener.local_addr().doing("opening a port")?.to_string();
-        let (freeze, frozen) = watch::channel(false);
-        let dialled = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&dialled);
-        tokio::spawn(async move {
-            while let Ok((from, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::Relaxed);
-                let Ok(to) = TcpStream::connect(&target).await else { continue };
-                let ((from_read, from_write), (to_read, to_write)) = (from.into_split(), to.into_split());
-                tokio::spawn(forward(from_read, to_write, frozen.clone()));
-                tokio::spawn(forward(to_read, from_write, frozen.clone()));
-            }
-        });
-        Ok(Self { address, freeze, dialled })
-    }
-}
-
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut frozen: watch::Receiver<bool>) {
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        if frozen.wait_for(|frozen| !frozen).await.is_err() {
-            return;
-        }
-        tokio::select! {
-            read = from.read(&mut buffer) => {
-                let Some(bytes) = read.ok().filter(|&length| length > 0).and_then(|length| buffer.get(..length)) else {
-                    return;
-                };
-                if to.write_all(bytes).await.is_err() {
-                    return;
-                }
-            }
-            _ = frozen.changed() => {}
-        }
-    }
 }

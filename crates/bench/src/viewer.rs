@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::error::{Doing, Error};
-use crate::publisher::{Clock, MARK};
+use crate::publisher::{Clock, MARKED, marked};
 
 /// Bytes read at once.
 const BUFFER: usize = 64 << 10;
@@ -59,21 +59,16 @@ async fn watch(mut socket: TcpStream, probe: Option<Clock>, seen: Arc<Seen>) {
 
 /// Finds the numbers of pictures in a stream of bytes, whatever the container.
 #[derive(Debug, Default)]
-struct Scanner {
+pub(crate) struct Scanner {
     carry: Vec<u8>,
 }
 
 impl Scanner {
-    fn scan(&mut self, read: &[u8]) -> Vec<u64> {
+    /// The numbers in what has been read now.
+    pub(crate) fn scan(&mut self, read: &[u8]) -> Vec<u64> {
         self.carry.extend_from_slice(read);
-        let whole = MARK.len() + 8;
-        let find = |window: &[u8]| {
-            let number = window.strip_prefix(MARK.as_slice())?;
-            Some(u64::from_be_bytes(number.try_into().ok()?))
-        };
-        let found =
-            self.carry.windows(whole).filter(|window| window.first() == MARK.first()).filter_map(find).collect();
-        let keep = self.carry.len().saturating_sub(whole - 1);
+        let found = self.carry.windows(MARKED).filter_map(marked).collect();
+        let keep = self.carry.len().saturating_sub(MARKED - 1);
         self.carry.drain(..keep);
         found
     }
@@ -82,13 +77,13 @@ impl Scanner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::publisher::mark;
 
     #[test]
     fn marks_are_found_once_wherever_the_bytes_are_cut() {
         let mut bytes = b"xx".to_vec();
         for number in [7_u64, 8] {
-            bytes.extend(MARK);
-            bytes.extend(number.to_be_bytes());
+            bytes.extend(mark(number));
             bytes.extend(b"filler");
         }
         for cut in 0..bytes.len() {

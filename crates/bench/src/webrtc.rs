@@ -1,7 +1,7 @@
 //! WebRTC: one stream to many viewers, how soon they see it, copies between nodes, and what many sessions leave behind.
 
-mod cycles;
-mod http;
+pub(crate) mod cycles;
+pub(crate) mod http;
 mod peer;
 mod relay;
 mod viewer;

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::{http, upstream};
 use crate::error::Error;
 use crate::process::Process;
+use crate::publisher::mark;
 use crate::report::{line, row};
 
 /// Streams that come and go side by side.
@@ -79,23 +80,22 @@ async fn cycle(address: &str, driver: &Driver, cycle: usize) -> Result<(), Error
         ended = pictures => return ended,
         seen = watch(address, driver, cycle) => seen?,
     };
-    for (location, mut connection) in [(watched, viewer), (published, publisher)] {
-        http::ask(address, "DELETE", &location, "text/plain", "").await?;
-        while let Some(event) = connection.next().await {
-            if matches!(event, Event::State(State::Closed(_))) {
-                break;
-            }
-        }
-    }
-    Ok(())
+    end(address, viewer, &watched).await?;
+    end(address, publisher, &published).await
 }
 
 /// Begins a viewer and waits for its first packet.
 async fn watch(address: &str, driver: &Driver, cycle: usize) -> Result<(Connection, String), Error> {
     let (mut viewer, watched) = begin(address, driver, &format!("/whep/cycle/{cycle}"), false).await?;
+    packet(&mut viewer).await?;
+    Ok((viewer, watched))
+}
+
+/// Waits for a viewer's next packet.
+pub(crate) async fn packet(viewer: &mut Connection) -> Result<(), Error> {
     while let Some(event) = viewer.next().await {
         match event {
-            Event::Rtp { .. } => return Ok((viewer, watched)),
+            Event::Rtp { .. } => return Ok(()),
             Event::State(State::Closed(reason)) => return Err(Error::Answer(format!("a viewer ended: {reason:?}"))),
             _ => {}
         }
@@ -103,7 +103,24 @@ async fn watch(address: &str, driver: &Driver, cycle: usize) -> Result<(Connecti
     Err(Error::Answer("a viewer ended".into()))
 }
 
-async fn begin(address: &str, driver: &Driver, path: &str, sends: bool) -> Result<(Connection, String), Error> {
+/// Says goodbye and waits for the end.
+pub(crate) async fn end(address: &str, mut connection: Connection, location: &str) -> Result<(), Error> {
+    http::ask(address, "DELETE", location, "text/plain", "").await?;
+    while let Some(event) = connection.next().await {
+        if matches!(event, Event::State(State::Closed(_))) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Offers one track of pictures to WHIP or WHEP at a path; the session and its resource.
+pub(crate) async fn begin(
+    address: &str,
+    driver: &Driver,
+    path: &str,
+    sends: bool,
+) -> Result<(Connection, String), Error> {
     let track = if sends { Track::Send(Codec::h264()) } else { Track::Receive(vec![Codec::h264()]) };
     let options = Options { tracks: vec![track], own_port: true, ..Options::default() };
     let (connection, offer) = driver.offer(options).await?;
@@ -113,7 +130,7 @@ async fn begin(address: &str, driver: &Driver, path: &str, sends: bool) -> Resul
 }
 
 /// Waits until a publisher may send, and tells as what.
-async fn connected(publisher: &mut Connection) -> Result<TrackId, Error> {
+pub(crate) async fn connected(publisher: &mut Connection) -> Result<TrackId, Error> {
     let (mut open, mut up) = (None, false);
     while let Some(event) = publisher.next().await {
         match event {
@@ -128,15 +145,16 @@ async fn connected(publisher: &mut Connection) -> Result<TrackId, Error> {
     Err(Error::Answer("a publisher ended before it was connected".into()))
 }
 
-/// A key frame with its parameter sets, three packets.
-fn send(publisher: &Connection, track: TrackId, number: u16) -> Result<(), Error> {
+/// A key frame with its parameter sets, three packets; the picture is marked as those of other publishers are.
+pub(crate) fn send(publisher: &Connection, track: TrackId, number: u16) -> Result<(), Error> {
+    let picture = [&[0x65][..], &mark(number.into()), &[0x55; 900]].concat();
     let units: [&[u8]; 3] = [
         b"\x67\x64\x00\x1f\xac\xd9\x40\x50\x05\xbb\x01\x10\x00\x00\x03\x00\x10\x00\x00\x03\x03\x20\xf1\x83\x19\x60",
         b"\x68\xeb\xe3\xcb\x22\xc0",
-        &[0x65; 900],
+        &picture,
     ];
     let packet = |(at, unit): (u16, &&[u8])| RtpPacket {
-        sequence: number * 3 + at,
+        sequence: number.wrapping_mul(3).wrapping_add(at),
         timestamp: u32::from(number) * 3_600,
         marker: at == 2,
         payload: Bytes::copy_from_slice(unit),

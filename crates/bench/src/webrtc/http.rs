@@ -12,21 +12,21 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// The resource that was made, if one was.
-    pub(super) location: String,
-    pub(super) body: String,
+    pub(crate) location: String,
+    pub(crate) body: String,
 }
 
 /// Asks, and reads to the end of the connection.
-pub(super) async fn ask(address: &str, method: &str, path: &str, kind: &str, body: &str) -> Result<Answer, Error> {
+pub(crate) async fn ask(address: &str, method: &str, path: &str, kind: &str, body: &str) -> Result<Answer, Error> {
     let asked = tokio::time::timeout(DEADLINE, exchange(address, method, path, kind, body)).await;
     asked.map_err(|_| Error::Answer(format!("none to {method} {path} within {} s", DEADLINE.as_secs())))?
 }
 
 /// Asks with an offer, and insists on an answer to it: the resource and the description.
-pub(super) async fn offer(address: &str, path: &str, offer: &str) -> Result<(String, String), Error> {
+pub(crate) async fn offer(address: &str, path: &str, offer: &str) -> Result<(String, String), Error> {
     let answer = ask(address, "POST", path, "application/sdp", offer).await?;
     if answer.status != 201 {
         return Err(Error::Answer(format!("{} to {path}: {}", answer.status, answer.body)));

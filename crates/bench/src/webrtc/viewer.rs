@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::http;
 use super::peer::Peer;
 use crate::error::Error;
-use crate::publisher::{Clock, MARK};
+use crate::publisher::{Clock, MARKED, marked};
 
 /// From the offer to the connection, at most.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -156,6 +156,5 @@ impl Watch {
 /// The number of the picture that begins in a packet.
 fn mark(payload: &[u8]) -> Option<u64> {
     let head = payload.get(..HEAD.min(payload.len()))?;
-    let number = |window: &[u8]| window.strip_prefix(MARK.as_slice())?.try_into().ok().map(u64::from_be_bytes);
-    head.windows(MARK.len() + 8).find_map(number)
+    head.windows(MARKED).find_map(marked)
 }
