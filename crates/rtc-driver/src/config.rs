@@ -3,7 +3,18 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::Error;
+use crate::{Error, TurnCredential};
+
+/// A TURN server and how it knows us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnServer {
+    /// Where it takes UDP, `turn.example.net:3478`; resolved at the start and again every 5 minutes.
+    pub server: String,
+    /// Our name there; with a secret the end that names have, and may be empty then.
+    pub username: String,
+    /// What proves it.
+    pub credential: TurnCredential,
+}
 
 /// Settings of a driver. `Default` listens on all IPv4 addresses, port chosen by the host.
 #[derive(Debug, Clone)]
@@ -26,6 +37,11 @@ pub struct Config {
     /// The same by name and port, `stun.example.net:3478`, resolved at the start and again every 5 minutes; not beside
     /// `stun_server`. Default: none.
     pub stun_name: Option<String>,
+    /// A TURN server on which all sessions together have one relay, announced below all other addresses, for peers that
+    /// cannot reach this host (RFC 8656). Default: none.
+    pub turn: Option<TurnServer>,
+    /// Announce the relay only: for hosts whose own addresses are not to be known, or of no use. Default: off.
+    pub relay_only: bool,
     /// Sessions at once. Each costs about 350 KB when busy. Default: 4,096.
     pub max_sessions: usize,
     /// Bytes of a peer's session description. Default: 64 KiB; browsers send about 6 KB.
@@ -74,6 +90,8 @@ impl Default for Config {
             ice_lite: false,
             stun_server: None,
             stun_name: None,
+            turn: None,
+            relay_only: false,
             max_sessions: 4096,
             max_description: 64 * 1024,
             max_candidates: 64,
@@ -119,11 +137,11 @@ impl Config {
             if self.stun_server.is_some() {
                 return fault("stun_name", "stands beside stun_server");
             }
-            let (host, port) = name.rsplit_once(':').unwrap_or_default();
-            if host.is_empty() || host.contains(['/', ' ']) || port.parse::<u16>().is_err() {
+            if !is_name_and_port(name) {
                 return fault("stun_name", "is not NAME:PORT, such as stun.example.net:3478");
             }
         }
+        self.validate_turn()?;
         if self.max_message == 0 || self.max_message > STACK_MAX_MESSAGE {
             return fault("max_message", "is not within 1 byte to 256 KiB");
         }
@@ -160,6 +178,29 @@ impl Config {
         }
         Ok(())
     }
+
+    fn validate_turn(&self) -> Result<(), Error> {
+        let fault = |field, fault| Err(Error::Config { field, fault });
+        let Some(turn) = &self.turn else {
+            return if self.relay_only { fault("relay_only", "stands without turn") } else { Ok(()) };
+        };
+        if !is_name_and_port(&turn.server) {
+            return fault("turn.server", "is not NAME:PORT, such as turn.example.net:3478");
+        }
+        let by_secret = matches!(turn.credential, TurnCredential::Secret(_));
+        if turn.username.len() > MAX_USERNAME || (turn.username.is_empty() && !by_secret) {
+            return fault("turn.username", "is not within 1 to 480 bytes");
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a name at a TURN server: the 508 of RFC 8489 section 14.3 with room for the end of its time.
+const MAX_USERNAME: usize = 480;
+
+fn is_name_and_port(text: &str) -> bool {
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    !host.is_empty() && !host.contains(['/', ' ']) && port.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -184,6 +225,17 @@ mod tests {
         for name in ["stun.example.net", ":3478", "stun.example.net:x", "http://stun.example.net:3478", ""] {
             assert_eq!(field(Config { stun_name: Some(name.to_owned()), ..Config::default() }), "stun_name", "{name}");
         }
+        let turn = |server: &str, username: &str, credential| {
+            Some(TurnServer { server: server.to_owned(), username: username.to_owned(), credential })
+        };
+        let (password, secret) = (TurnCredential::Password("p".to_owned()), TurnCredential::Secret("s".to_owned()));
+        let nowhere = turn("turn:turn.example.net", "me", password.clone());
+        assert_eq!(field(Config { turn: nowhere, ..Config::default() }), "turn.server");
+        let nobody = turn("turn.example.net:3478", "", password);
+        assert_eq!(field(Config { turn: nobody, ..Config::default() }), "turn.username");
+        let by_secret = turn("turn.example.net:3478", "", secret);
+        Config { turn: by_secret, relay_only: true, ..Config::default() }.validate().unwrap();
+        assert_eq!(field(Config { relay_only: true, ..Config::default() }), "relay_only");
         assert_eq!(field(Config { max_message: 300 * 1024, ..Config::default() }), "max_message");
         assert_eq!(field(Config { send_buffer: 10, ..Config::default() }), "send_buffer");
         assert_eq!(field(Config { receive_window: 10, ..Config::default() }), "receive_window");

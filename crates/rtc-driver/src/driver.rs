@@ -4,6 +4,7 @@ mod names;
 mod ports;
 mod streams;
 mod task;
+mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Session(SessionId, Request),
     Count(oneshot::Sender<Counters>),
     StunServer(SocketAddr),
+    TurnServer(SocketAddr),
     Stop(Option<oneshot::Sender<()>>),
 }
 
@@ -55,8 +57,8 @@ pub struct Driver {
     addresses: Vec<SocketAddr>,
     tcp_addresses: Vec<SocketAddr>,
     receive_buffer: usize,
-    /// Resolves the name of the STUN server.
-    following: Option<AbortHandle>,
+    /// Resolve the names of the STUN and the TURN server.
+    following: Vec<AbortHandle>,
 }
 
 impl Driver {
@@ -92,10 +94,16 @@ impl Driver {
             listeners.push((endpoint.add_passive_socket(announced), listener));
         }
         let (commands, inbox) = mpsc::unbounded_channel();
-        let following = config.stun_name.clone().map(|name| {
+        let follow = |kind, name, families| {
+            tokio::spawn(names::follow(kind, name, families, commands.downgrade())).abort_handle()
+        };
+        let stun = config.stun_name.clone().map(|name| {
             let families = sockets.iter().map(|socket| socket.local.is_ipv4()).collect();
-            tokio::spawn(names::follow(name, families, commands.downgrade())).abort_handle()
+            follow(names::Kind::Stun, name, families)
         });
+        let turn = config.turn.as_ref().map(|turn| turn.server.clone());
+        let turn = turn.map(|name| follow(names::Kind::Turn, name, vec![true, false]));
+        let following = stun.into_iter().chain(turn).collect();
         tokio::spawn(task::Task::new(config, endpoint, sockets, listeners, inbox, commands.downgrade()).run());
         Ok(Self { commands, addresses, tcp_addresses, receive_buffer, following })
     }

@@ -6,6 +6,7 @@
 //! [`Endpoint::poll_event`], [`Endpoint::poll_timeout`].
 
 mod commands;
+mod relay;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -65,6 +66,8 @@ pub struct Counters {
     pub panics: u64,
     /// Times that a session was run.
     pub runs: u64,
+    /// Datagrams that the relay on a TURN server could not take.
+    pub unrelayed: u64,
 }
 
 /// What a session's path is like.
@@ -106,10 +109,13 @@ pub struct Endpoint {
     last_socket: usize,
     mapping: Option<Mapping>,
     mapped: Option<(SocketAddr, SocketAddr)>,
+    relay: Option<relay::Relay>,
+    /// The number by which sessions know the relay, once there is one.
+    relay_number: Option<usize>,
     sessions: HashMap<SessionId, Entry>,
     last_id: u64,
     table: Table,
-    timers: Timers,
+    timers: Timers<SessionId>,
     dirty: Vec<SessionId>,
     outgoing: VecDeque<Outgoing>,
     /// Empty, kept for its room.
@@ -146,6 +152,8 @@ impl Endpoint {
             last_socket: sockets.len(),
             sockets: sockets.into_iter().enumerate().collect(),
             mapped: None,
+            relay: None,
+            relay_number: None,
             sessions: HashMap::new(),
             last_id: 0,
             table: Table::default(),
@@ -156,6 +164,9 @@ impl Endpoint {
             events: VecDeque::new(),
             counters: Counters::default(),
         };
+        if endpoint.config.turn.is_some() {
+            endpoint.relay_number = Some(endpoint.add_socket(Vec::new()));
+        }
         if let Some(server) = stun_server {
             endpoint.set_stun_server(now, server);
         }
@@ -217,7 +228,7 @@ impl Endpoint {
     }
 
     fn shared(&self) -> Vec<usize> {
-        (0..self.shared_sockets).chain(self.passive.iter().copied()).collect()
+        (0..self.shared_sockets).chain(self.passive.iter().copied()).chain(self.relay_number).collect()
     }
 
     /// Takes a socket that accepts connections by TCP, announced as the given addresses; returns its number. Its
@@ -279,6 +290,7 @@ impl Endpoint {
             let data = BytesMut::from(&query[..]);
             self.outgoing.push_back(Outgoing { socket: mapping.socket, to: mapping.server, data });
         }
+        self.run_relay(now);
         while let Some(id) = self.timers.take_due(now) {
             if let Some(entry) = self.sessions.get_mut(&id) {
                 entry.armed = None;
@@ -303,12 +315,13 @@ impl Endpoint {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let mapping = self.mapping.as_ref().map(Mapping::poll_timeout);
-        [self.timers.next(), mapping].into_iter().flatten().min()
+        let relay = self.relay.as_ref().and_then(relay::Relay::poll_timeout);
+        [self.timers.next(), mapping, relay].into_iter().flatten().min()
     }
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Outgoing> {
-        self.outgoing.pop_front()
+        self.outgoing.pop_front().or_else(|| self.relay.as_mut()?.poll_transmit())
     }
 
     /// The next event of any session.
@@ -321,11 +334,15 @@ impl Endpoint {
         if self.sessions.len() >= limit {
             return Err(Error::TooManySessions { limit });
         }
-        let announced = |passive: bool| -> Vec<SocketAddr> {
-            let sockets = sockets.iter().filter(|number| self.passive.contains(number) == passive);
+        let relay = self.relay_number;
+        let announced = |wanted: &dyn Fn(usize) -> bool| -> Vec<SocketAddr> {
+            let sockets = sockets.iter().filter(|number| wanted(**number));
             sockets.filter_map(|number| self.sockets.get(number)).flatten().copied().collect()
         };
-        let (locals, passive) = (announced(false), announced(true));
+        let relayed = announced(&|number| relay == Some(number));
+        let hidden = self.config.relay_only;
+        let passive = announced(&|number| !hidden && self.passive.contains(&number));
+        let locals = announced(&|number| !hidden && relay != Some(number) && !self.passive.contains(&number));
         let mut session = self.stack.session(now, &locals, &options.tracks)?;
         let mapped = self.mapped.filter(|(base, _)| locals.contains(base));
         if let Some((base, mapped)) = mapped {
@@ -338,6 +355,9 @@ impl Endpoint {
                 let mapped = SocketAddr::new(mapped.ip(), address.port());
                 session.add_passive_address(now, mapped, Some(address))?;
             }
+        }
+        for address in relayed {
+            session.add_relayed_address(now, address)?;
         }
         for (label, channel) in &options.channels {
             session.open_channel(now, label, channel)?;

@@ -22,9 +22,10 @@ mod socket;
 mod stack;
 mod table;
 mod timers;
+mod turn;
 mod wire;
 
-pub use config::Config;
+pub use config::{Config, TurnServer};
 pub use connection::{Connection, Handle};
 pub use driver::Driver;
 pub use endpoint::Endpoint;
@@ -32,3 +33,4 @@ pub use error::Error;
 pub use event::{ChannelId, ChannelOptions, CloseReason, Event, Message, Reliability, SessionId, State};
 pub use media::Options;
 pub use session::Session;
+pub use turn::TurnCredential;

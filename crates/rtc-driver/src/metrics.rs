@@ -36,9 +36,26 @@ pub(crate) fn stream_ended() {
     gauge!("sluicegate_rtc_driver_tcp_connections").decrement(1.0);
 }
 
+/// A TURN server gave us a relay. Moves `sluicegate_rtc_driver_relays_total`.
+pub(crate) fn relayed() {
+    counter!("sluicegate_rtc_driver_relays_total").increment(1);
+}
+
+/// A relay was refused or lost. Moves `sluicegate_rtc_driver_relay_failures_total` by reason.
+pub(crate) fn relay_failed(reason: &'static str) {
+    counter!("sluicegate_rtc_driver_relay_failures_total", "reason" => reason).increment(1);
+}
+
+/// A driver has a relay, or none any more. Moves the gauge `sluicegate_rtc_driver_relays`.
+pub(crate) fn relay_held(held: bool) {
+    gauge!("sluicegate_rtc_driver_relays").increment(if held { 1.0 } else { -1.0 });
+}
+
 /// Brings the endpoint's own counters up to date: datagrams of no session move
-/// `sluicegate_rtc_driver_stray_datagrams_total`, panics of the stack `sluicegate_rtc_driver_stack_panics_total`.
+/// `sluicegate_rtc_driver_stray_datagrams_total`, those that the relay could not take
+/// `sluicegate_rtc_driver_unrelayed_datagrams_total`, panics of the stack `sluicegate_rtc_driver_stack_panics_total`.
 pub(crate) fn endpoint(counters: Counters) {
     counter!("sluicegate_rtc_driver_stray_datagrams_total").absolute(counters.strays);
+    counter!("sluicegate_rtc_driver_unrelayed_datagrams_total").absolute(counters.unrelayed);
     counter!("sluicegate_rtc_driver_stack_panics_total").absolute(counters.panics);
 }

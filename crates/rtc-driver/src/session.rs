@@ -91,6 +91,16 @@ pub trait Session: Send {
         Ok(())
     }
 
+    /// Announces the address of our relay on a TURN server, the last resort of all. Datagrams that leave from it are put
+    /// into the relay by whoever sends them; a stack without relays leaves it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the stack does not take it.
+    fn add_relayed_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), Error> {
+        let _ = (now, address);
+        Ok(())
+    }
+
     /// Asks for a data channel. [`Event::ChannelOpen`] or [`Event::ChannelClosed`] follows.
     ///
     /// # Errors

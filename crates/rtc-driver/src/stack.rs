@@ -310,6 +310,10 @@ impl Session for RtcSession {
         self.announce_passive(address, base)
     }
 
+    fn add_relayed_address(&mut self, now: Instant, address: SocketAddr) -> Result<(), Error> {
+        self.relayed(now, address)
+    }
+
     fn open_channel(&mut self, now: Instant, label: &str, options: &ChannelOptions) -> Result<ChannelId, Error> {
         self.now = self.now.max(now);
         self.create_channel(label, options)

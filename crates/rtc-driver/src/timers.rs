@@ -1,20 +1,24 @@
-//! Deadlines of many sessions in one ordered set: arming, finding the next and taking the due ones costs the logarithm
-//! of their number, and no session without a due deadline is looked at.
+//! Deadlines of many things, sessions among them, in one ordered set: arming, finding the next and taking the due ones
+//! costs the logarithm of their number, and nothing without a due deadline is looked at.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::SessionId;
-
-/// One deadline per session.
-#[derive(Debug, Default)]
-pub(crate) struct Timers {
-    by_time: BTreeSet<(Instant, SessionId)>,
+/// One deadline per key.
+#[derive(Debug)]
+pub(crate) struct Timers<K> {
+    by_time: BTreeSet<(Instant, K)>,
 }
 
-impl Timers {
-    /// Moves a session's deadline. `armed` is the session's own note of what stands here.
-    pub(crate) fn rearm(&mut self, id: SessionId, armed: &mut Option<Instant>, deadline: Option<Instant>) {
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
+        Self { by_time: BTreeSet::new() }
+    }
+}
+
+impl<K: Copy + Ord> Timers<K> {
+    /// Moves a deadline. `armed` is the owner's own note of what stands here.
+    pub(crate) fn rearm(&mut self, id: K, armed: &mut Option<Instant>, deadline: Option<Instant>) {
         if *armed == deadline {
             return;
         }
@@ -32,8 +36,8 @@ impl Timers {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// Takes one session whose deadline has come.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Option<SessionId> {
+    /// Takes one key whose deadline has come.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<K> {
         let (at, id) = *self.by_time.first()?;
         (at <= now).then(|| {
             self.by_time.pop_first();
@@ -41,7 +45,7 @@ impl Timers {
         })
     }
 
-    /// How many sessions have a deadline.
+    /// How many have a deadline.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.by_time.len()
@@ -53,6 +57,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::SessionId;
 
     #[test]
     fn deadlines_come_in_order_and_move() {

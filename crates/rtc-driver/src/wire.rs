@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// A STUN transaction (RFC 8489 section 5): 96 random bits.
 pub(crate) type Transaction = [u8; 12];
 
-const COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
+/// The magic cookie (RFC 8489 section 5).
+pub(crate) const COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 const USERNAME: u16 = 0x0006;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 const BINDING_REQUEST: u16 = 0x0001;
@@ -31,14 +32,17 @@ pub(crate) enum Kind<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Request,
+    Indication,
     Success,
-    Other,
+    Failure,
 }
 
 /// The head of a STUN message and the half of its user name that is meant for the receiver.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Stun<'a> {
     pub(crate) class: Class,
+    /// The message type without the class, as it stands on the wire.
+    pub(crate) method: u16,
     pub(crate) transaction: Transaction,
     attributes: &'a [u8],
 }
@@ -52,23 +56,32 @@ impl<'a> Stun<'a> {
         if *cookie != COOKIE || usize::from(u16::from_be_bytes(*length)) != attributes.len() {
             return None;
         }
-        let class = match u16::from_be_bytes(*kind) & CLASS_BITS {
+        let kind = u16::from_be_bytes(*kind);
+        let class = match kind & CLASS_BITS {
             0x0000 => Class::Request,
+            0x0010 => Class::Indication,
             0x0100 => Class::Success,
-            _ => Class::Other,
+            _ => Class::Failure,
         };
-        Some(Self { class, transaction: *transaction, attributes })
+        Some(Self { class, method: kind & !CLASS_BITS, transaction: *transaction, attributes })
     }
 
-    fn attribute(&self, wanted: u16) -> Option<&'a [u8]> {
+    /// The first attribute of a type.
+    pub(crate) fn attribute(&self, wanted: u16) -> Option<&'a [u8]> {
+        self.find(wanted).map(|(_, value)| value)
+    }
+
+    /// The first attribute of a type, and where it begins among them all.
+    pub(crate) fn find(&self, wanted: u16) -> Option<(usize, &'a [u8])> {
         let mut rest = self.attributes;
         loop {
+            let begin = self.attributes.len() - rest.len();
             let (kind, after) = rest.split_first_chunk::<2>()?;
             let (length, after) = after.split_first_chunk::<2>()?;
             let length = usize::from(u16::from_be_bytes(*length));
             let value = after.get(..length)?;
             if u16::from_be_bytes(*kind) == wanted {
-                return Some(value);
+                return Some((begin, value));
             }
             rest = after.get(length.next_multiple_of(4)..)?;
         }
@@ -82,7 +95,12 @@ impl<'a> Stun<'a> {
 
     /// The address that a STUN server saw (RFC 8489 section 14.2).
     pub(crate) fn mapped_address(&self) -> Option<SocketAddr> {
-        let value = self.attribute(XOR_MAPPED_ADDRESS)?;
+        self.address(XOR_MAPPED_ADDRESS)
+    }
+
+    /// The address in an attribute that is written like `XOR-MAPPED-ADDRESS`.
+    pub(crate) fn address(&self, wanted: u16) -> Option<SocketAddr> {
+        let value = self.attribute(wanted)?;
         let (&[_, family, high, low], address) = value.split_first_chunk::<4>()?;
         let port = u16::from_be_bytes([high ^ COOKIE[0], low ^ COOKIE[1]]);
         let mask = COOKIE.iter().chain(&self.transaction);
@@ -116,16 +134,22 @@ pub(crate) fn binding_request(transaction: Transaction) -> Vec<u8> {
     request
 }
 
-/// A server's answer to [`binding_request`]. Only tests need it.
-#[cfg(test)]
-pub(crate) fn binding_success(transaction: Transaction, address: SocketAddr) -> Vec<u8> {
+/// An address as `XOR-MAPPED-ADDRESS` and its like have it (RFC 8489 section 14.2).
+pub(crate) fn masked(transaction: &Transaction, address: SocketAddr) -> Vec<u8> {
     let mut value = vec![0, if address.is_ipv4() { 1 } else { 2 }];
     value.extend(address.port().to_be_bytes().iter().zip(COOKIE).map(|(byte, mask)| byte ^ mask));
     let ip = match address.ip() {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
     };
-    value.extend(ip.iter().zip(COOKIE.iter().chain(&transaction)).map(|(byte, mask)| byte ^ mask));
+    value.extend(ip.iter().zip(COOKIE.iter().chain(transaction)).map(|(byte, mask)| byte ^ mask));
+    value
+}
+
+/// A server's answer to [`binding_request`]. Only tests need it.
+#[cfg(test)]
+pub(crate) fn binding_success(transaction: Transaction, address: SocketAddr) -> Vec<u8> {
+    let value = masked(&transaction, address);
     let mut reply = BINDING_SUCCESS.to_be_bytes().to_vec();
     let length = u16::try_from(value.len() + 4).unwrap();
     reply.extend_from_slice(&length.to_be_bytes());

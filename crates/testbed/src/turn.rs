@@ -24,11 +24,15 @@ pub struct TurnServer {
 impl TurnServer {
     /// Starts coturn and waits until it listens.
     pub async fn start(coturn: &Path) -> Self {
-        // It cannot be asked for any free port, so that each server has its own address of the loopback network.
+        Self::start_at(Command::new(coturn), Self::own_address()).await
+    }
+
+    /// An address of the loopback network for one server: it cannot be asked for any free port.
+    #[must_use]
+    pub fn own_address() -> IpAddr {
         static STARTED: AtomicU8 = AtomicU8::new(1);
         let [.., high, low] = std::process::id().to_be_bytes();
-        let own = Ipv4Addr::new(127, STARTED.fetch_add(1, Ordering::Relaxed), high, low.max(1));
-        Self::start_at(Command::new(coturn), IpAddr::V4(own)).await
+        IpAddr::V4(Ipv4Addr::new(127, STARTED.fetch_add(1, Ordering::Relaxed), high, low.max(1)))
     }
 
     /// As [`start`](Self::start), by a command that may run coturn elsewhere, at an address there.

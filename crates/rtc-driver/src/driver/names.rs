@@ -1,4 +1,4 @@
-//! The STUN server's name, resolved again and again: its addresses change while the driver runs.
+//! The names of servers, resolved again and again: their addresses change while the driver runs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,8 +16,37 @@ const RETRY: Duration = Duration::from_secs(15);
 /// How long the host's resolver may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// What a server is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Stun,
+    Turn,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stun => "STUN",
+            Self::Turn => "TURN",
+        }
+    }
+
+    fn command(self, address: SocketAddr) -> Command {
+        match self {
+            Self::Stun => Command::StunServer(address),
+            Self::Turn => Command::TurnServer(address),
+        }
+    }
+}
+
 /// Tells the driver the address of `name` until the driver is gone; `families` says of each socket whether it is IPv4.
-pub(super) async fn follow(name: String, families: Vec<bool>, commands: mpsc::WeakUnboundedSender<Command>) {
+pub(super) async fn follow(
+    kind: Kind,
+    name: String,
+    families: Vec<bool>,
+    commands: mpsc::WeakUnboundedSender<Command>,
+) {
+    let server = kind.name();
     let mut current = None;
     let mut complained = false;
     loop {
@@ -26,7 +55,7 @@ pub(super) async fn follow(name: String, families: Vec<bool>, commands: mpsc::We
             Ok(Ok(addresses)) => {
                 let chosen = choose(current, &addresses.collect::<Vec<_>>(), &families);
                 if chosen.is_some() && chosen != current {
-                    tracing::info!(%name, address = ?chosen, "STUN server");
+                    tracing::info!(%name, address = ?chosen, "{server} server");
                 }
                 current = chosen.or(current);
                 chosen.is_none().then(|| "it has no address of a family that we listen on".to_owned())
@@ -39,12 +68,12 @@ pub(super) async fn follow(name: String, families: Vec<bool>, commands: mpsc::We
             && !complained
         {
             let again = RETRY.as_secs();
-            tracing::warn!(%name, %fault, "the STUN server's name is not resolved: peers outside may not find this host; asked again every {again} s");
+            tracing::warn!(%name, %fault, "the {server} server's name is not resolved: peers outside may not find this host; asked again every {again} s");
         }
         complained = fault.is_some();
         let Some(commands) = commands.upgrade() else { return };
-        if let Some(server) = current.filter(|_| fault.is_none())
-            && commands.send(Command::StunServer(server)).is_err()
+        if let Some(address) = current.filter(|_| fault.is_none())
+            && commands.send(kind.command(address)).is_err()
         {
             return;
         }

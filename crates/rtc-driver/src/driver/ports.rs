@@ -1,7 +1,8 @@
-//! Sockets of single sessions. Each has a task that waits for it, so that the driver looks at none in vain.
+//! Sockets of single sessions, and the one to a TURN server. Each has a task that waits for it, so that the driver looks
+//! at none in vain.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -55,17 +56,30 @@ impl Ports {
     ) -> (Option<Error>, Vec<Port>) {
         let mut ports = Vec::new();
         for listen in &config.listen {
-            let socket = match Socket::bind(SocketAddr::new(listen.ip(), 0), config.socket_buffer) {
-                Ok(socket) => Arc::new(socket),
+            let announce = |local| announced(local, &config.public_ips);
+            match self.open_one(config, listen.ip(), announce, endpoint, sockets) {
+                Ok(port) => ports.push(port),
                 Err(error) => return (Some(error), ports),
-            };
-            let number = endpoint.add_socket(announced(socket.local, &config.public_ips));
-            let reader = Reader::new(number, Arc::clone(&socket), SLOTS);
-            let reading = tokio::spawn(read(reader, self.sender.clone())).abort_handle();
-            sockets.insert(number, socket);
-            ports.push(Port { number, reading });
+            }
         }
         (None, ports)
+    }
+
+    /// Opens a socket on a port of the host's choice, announced as `announce` says of its address.
+    pub(super) fn open_one(
+        &self,
+        config: &Config,
+        ip: IpAddr,
+        announce: impl FnOnce(SocketAddr) -> Vec<SocketAddr>,
+        endpoint: &mut Endpoint,
+        sockets: &mut Sockets,
+    ) -> Result<Port, Error> {
+        let socket = Arc::new(Socket::bind(SocketAddr::new(ip, 0), config.socket_buffer)?);
+        let number = endpoint.add_socket(announce(socket.local));
+        let reader = Reader::new(number, Arc::clone(&socket), SLOTS);
+        let reading = tokio::spawn(read(reader, self.sender.clone())).abort_handle();
+        sockets.insert(number, socket);
+        Ok(Port { number, reading })
     }
 
     /// Where others put datagrams that have arrived; a full one makes them wait.

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::ports::{Port, Ports};
 use super::streams::Streams;
+use super::turn::Turn;
 use super::{Command, Reply, Request};
 use crate::connection::{MAX_NEWS, Shared};
 use crate::endpoint::{Counters, Datagram};
@@ -47,6 +48,7 @@ pub(super) struct Task {
     ports: Ports,
     /// Peers by TCP.
     streams: Streams,
+    turn: Turn,
     inbox: mpsc::UnboundedReceiver<Command>,
     /// For new handles; weak, so that the task ends when all handles are gone.
     commands: mpsc::WeakUnboundedSender<Command>,
@@ -73,7 +75,22 @@ impl Task {
         let sockets = sockets.into_iter().enumerate().collect();
         let ports = Ports::default();
         let streams = Streams::start(listeners, config.max_sessions, ports.inlet());
-        Self { config, endpoint, sockets, readers, ports, streams, inbox, commands, owners, outbox, arrived, shown }
+        let turn = Turn::default();
+        Self {
+            config,
+            endpoint,
+            sockets,
+            readers,
+            ports,
+            streams,
+            turn,
+            inbox,
+            commands,
+            owners,
+            outbox,
+            arrived,
+            shown,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -135,6 +152,9 @@ impl Task {
 
     /// Runs the touched sessions and carries out what they want.
     fn settle(&mut self, now: Instant) {
+        while let Some(news) = self.endpoint.poll_relay(now) {
+            self.turn.tell(news);
+        }
         loop {
             let ran = self.endpoint.flush(now);
             for id in &ran {
@@ -163,7 +183,8 @@ impl Task {
             }
         }
         let counters = self.endpoint.counters();
-        if (counters.strays, counters.panics) != (self.shown.strays, self.shown.panics) {
+        let changing = |counters: Counters| (counters.strays, counters.panics, counters.unrelayed);
+        if changing(counters) != changing(self.shown) {
             self.shown = counters;
             metrics::endpoint(counters);
         }
@@ -231,6 +252,10 @@ impl Task {
             }
             Command::Session(id, request) => self.request(now, id, request),
             Command::StunServer(server) => self.endpoint.set_stun_server(now, server),
+            Command::TurnServer(server) => {
+                let opened = self.turn.open(&self.config, &self.ports, server, &mut self.endpoint, &mut self.sockets);
+                self.ports.retire(opened.into_iter().collect());
+            }
             Command::Count(reply) => answer(reply, self.endpoint.counters()),
             Command::Stop(_) => {}
         }
@@ -318,6 +343,9 @@ impl Task {
             self.endpoint.close(now, id);
         }
         self.settle(now);
+        self.endpoint.close_relay(now);
+        self.collect();
+        self.outbox.flush(&self.sockets);
     }
 }
 

@@ -22,6 +22,7 @@ struct Harvest {
 impl Endpoint {
     /// Gives a datagram to its session. Datagrams of no session are counted and dropped.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram) {
+        let Some(datagram) = self.unwrapped(now, datagram) else { return };
         let path = (datagram.socket, datagram.from);
         let mut local = self.announced(&datagram);
         let (mut proven, mut round_trip) = (false, None);
@@ -138,7 +139,7 @@ impl Endpoint {
             match way {
                 Some((known, socket)) if known == (carrier, local, remote) && classify(&transmit.data) == Kind::Rtp => {
                     sent += transmit.data.len() as u64;
-                    self.outgoing.push_back(Outgoing { socket, to: remote, data: transmit.data });
+                    self.push(now, Outgoing { socket, to: remote, data: transmit.data });
                 }
                 _ => {
                     let socket = self.post(now, id, transmit);
@@ -170,11 +171,11 @@ impl Endpoint {
                 }
                 // The session answers only checks that carry its password.
                 Class::Success => self.claim(now, id, (socket, remote), false),
-                Class::Other => {}
+                Class::Indication | Class::Failure => {}
             },
             Kind::Unknown => {}
         }
-        self.outgoing.push_back(Outgoing { socket, to: remote, data });
+        self.push(now, Outgoing { socket, to: remote, data });
         Some(socket)
     }
 

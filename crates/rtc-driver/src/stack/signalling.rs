@@ -117,4 +117,13 @@ impl RtcSession {
         let related = format!("raddr {} rport {}", base.ip(), base.port());
         self.announce(format!("candidate:100 1 udp {priority} {ip} {port} typ srflx {related}"))
     }
+
+    pub(super) fn relayed(&mut self, now: Instant, address: SocketAddr) -> Result<(), Error> {
+        self.begin(now)?;
+        // RFC 8445 section 5.1.2.1 with type preference 0. The address that the server sees is nobody's business (section
+        // 5.3 of RFC 8839 has this form for it), and the stack would take it for one of ours.
+        let (priority, ip, port) = ((65_535_u32 << 8) + 255, address.ip(), address.port());
+        let family = if address.is_ipv4() { "0.0.0.0" } else { "::" };
+        self.announce(format!("candidate:300 1 udp {priority} {ip} {port} typ relay raddr {family} rport 9"))
+    }
 }

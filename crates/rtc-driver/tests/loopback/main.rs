@@ -8,3 +8,4 @@ mod many;
 mod peer;
 mod stun;
 mod tcp;
+mod turn;

@@ -1,0 +1,463 @@
+//! The client side of TURN (RFC 8656), without socket and clock: one relay by UDP on a server, for all sessions.
+//!
+//! *Input*: [`Client::handle`], [`Client::send`] and [`Client::handle_timeout`]. *Output*: [`Client::poll_transmit`],
+//! all of it to the server, [`Client::poll_news`] and [`Client::poll_timeout`]. A relay that is lost is asked for again
+//! with back-off until the client is dropped. `docs/protocols/webrtc.md` has the table of what happens when.
+
+mod credentials;
+mod message;
+mod peers;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BufMut, BytesMut};
+use rand::Rng;
+
+pub(crate) use credentials::Credentials;
+pub use credentials::TurnCredential;
+use message::{Builder, Login};
+use peers::{Next, Peers, RENEW, Way};
+
+use crate::timers::Timers;
+use crate::wire::{Class, Kind, Stun, Transaction, classify};
+
+/// First wait for an answer; it doubles each time (RFC 8489 section 6.2.1).
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// How often a request is sent; 15.5 s after the first the server counts as gone.
+const SENDS: u32 = 5;
+/// Pause between refreshes: it is the NAT that forgets, after 30 s or more, and a server that was restarted is noticed by
+/// its answer.
+const REFRESH: Duration = Duration::from_secs(20);
+/// How often one request is signed anew because the server's nonce has changed.
+const RENEWALS: u32 = 3;
+/// First and longest pause after a relay was refused or lost; a relay is first asked for again at once where it was held
+/// for [`HEALTHY`].
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How long a relay must have been held for the back-off to start anew.
+const HEALTHY: Duration = Duration::from_secs(10);
+/// Requests whose answers are awaited; each is for another address.
+const MAX_REQUESTS: usize = 1024;
+/// The first bytes of what comes by channels.
+const CHANNELS: std::ops::RangeInclusive<u8> = 0x40..=0x4F;
+
+/// Why there is no relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The server does not answer.
+    NoAnswer,
+    /// It does not know our name or password.
+    Credentials,
+    /// It knows nothing of our relay any more, as after its restart.
+    Forgotten,
+    /// It refuses with this code.
+    Refused(u16),
+    /// What it answers makes no sense.
+    Unreadable,
+}
+
+impl Fault {
+    /// The name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no_answer",
+            Self::Credentials => "credentials",
+            Self::Forgotten => "forgotten",
+            Self::Refused(_) => "refused",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer => formatter.write_str("it does not answer"),
+            Self::Credentials => formatter.write_str("it does not take the name and password"),
+            Self::Forgotten => formatter.write_str("it has forgotten the relay"),
+            Self::Refused(code) => write!(formatter, "it refuses with code {code}"),
+            Self::Unreadable => formatter.write_str("its answer cannot be read"),
+        }
+    }
+}
+
+/// What became of the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Peers reach us there from now on.
+    Relayed(SocketAddr),
+    /// There is no relay, and none until the next [`News::Relayed`].
+    Failed(Fault),
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Allocate,
+    Refresh,
+    /// Ends a relay that the server holds and we do not know.
+    Release,
+    Permit(IpAddr),
+    Bind(SocketAddr, u16),
+}
+
+impl Purpose {
+    fn method(self) -> u16 {
+        match self {
+            Self::Allocate => message::ALLOCATE,
+            Self::Refresh | Self::Release => message::REFRESH,
+            Self::Permit(_) => message::CREATE_PERMISSION,
+            Self::Bind(..) => message::CHANNEL_BIND,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Request {
+    purpose: Purpose,
+    bytes: BytesMut,
+    sends: u32,
+    renewals: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Due {
+    /// The relay is to be asked for, or refreshed.
+    Relay,
+    Request(Transaction),
+    Permission(IpAddr),
+    Channel(SocketAddr),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Down,
+    Asking,
+    Up { since: Instant },
+}
+
+/// One relay on a server, asked for again whenever it is lost.
+#[derive(Debug)]
+pub(crate) struct Client {
+    credentials: Credentials,
+    /// What the server wants to see, once it has said so.
+    login: Option<Login>,
+    phase: Phase,
+    /// Failures in a row.
+    failures: u32,
+    requests: HashMap<Transaction, Request>,
+    peers: Peers,
+    timers: Timers<Due>,
+    armed: HashMap<Due, Instant>,
+    out: VecDeque<BytesMut>,
+    news: VecDeque<News>,
+    /// Datagrams for peers that could not be sent.
+    lost: u64,
+}
+
+impl Client {
+    /// A client that asks for its relay at once.
+    pub(crate) fn new(now: Instant, credentials: Credentials) -> Self {
+        let mut client = Self {
+            credentials,
+            login: None,
+            phase: Phase::Down,
+            failures: 0,
+            requests: HashMap::new(),
+            peers: Peers::default(),
+            timers: Timers::default(),
+            armed: HashMap::new(),
+            out: VecDeque::new(),
+            news: VecDeque::new(),
+            lost: 0,
+        };
+        client.arm(Due::Relay, now);
+        client
+    }
+
+    /// Datagrams for peers that could not be sent, since the last question.
+    pub(crate) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// The next datagram for the server.
+    pub(crate) fn poll_transmit(&mut self) -> Option<BytesMut> {
+        self.out.pop_front()
+    }
+
+    /// What became of the relay.
+    pub(crate) fn poll_news(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(due) = self.timers.take_due(now) {
+            self.armed.remove(&due);
+            match due {
+                Due::Relay if self.phase == Phase::Down => {
+                    self.phase = Phase::Asking;
+                    self.ask(now, Purpose::Allocate, 0);
+                }
+                Due::Relay => self.ask(now, Purpose::Refresh, 0),
+                Due::Request(transaction) => self.unanswered(now, transaction),
+                Due::Permission(ip) => {
+                    if self.peers.permission_due(ip) == Next::Renew {
+                        self.ask(now, Purpose::Permit(ip), 0);
+                    }
+                }
+                Due::Channel(peer) => match self.peers.channel_due(now, peer) {
+                    (Next::Renew, number) => self.ask(now, Purpose::Bind(peer, number), 0),
+                    (Next::Wait(pause), _) => self.arm(due, now + pause),
+                    (Next::Forgotten, _) => {}
+                },
+            }
+        }
+    }
+
+    /// Takes what the server sent; returns what a peer sent through it.
+    pub(crate) fn handle(&mut self, now: Instant, mut data: BytesMut) -> Option<(SocketAddr, BytesMut)> {
+        if data.first().is_some_and(|first| CHANNELS.contains(first)) {
+            let (number, length) = (data.try_get_u16().ok()?, usize::from(data.try_get_u16().ok()?));
+            let peer = self.peers.by_number(number)?;
+            if data.len() < length {
+                return None;
+            }
+            data.truncate(length);
+            return Some((peer, data));
+        }
+        let Kind::Stun(stun) = classify(&data) else { return None };
+        if stun.class == Class::Indication && stun.method == message::DATA {
+            return message::data(&stun).map(|(peer, inner)| (peer, BytesMut::from(inner)));
+        }
+        self.answered(now, &data, &stun);
+        None
+    }
+
+    /// Sends a datagram to a peer.
+    pub(crate) fn send(&mut self, now: Instant, peer: SocketAddr, data: &BytesMut) {
+        if !matches!(self.phase, Phase::Up { .. }) {
+            self.lost += 1;
+            return;
+        }
+        match self.peers.way(peer, data) {
+            Way::Channel(number) => {
+                let mut framed = BytesMut::with_capacity(4 + data.len());
+                framed.put_u16(number);
+                framed.put_u16(u16::try_from(data.len()).unwrap_or(u16::MAX));
+                framed.put_slice(data);
+                self.out.push_back(framed);
+            }
+            Way::Addressed => {
+                self.indicate(peer, data);
+                // More than checks is sent to who has been chosen.
+                if !matches!(classify(data), Kind::Stun(_))
+                    && let Some(number) = self.peers.open(now, peer)
+                {
+                    self.ask(now, Purpose::Bind(peer, number), 0);
+                }
+            }
+            Way::Ask => self.ask(now, Purpose::Permit(peer.ip()), 0),
+            Way::Waits => {}
+            Way::None => self.lost += 1,
+        }
+    }
+
+    /// Tells the server that the relay is not needed any more.
+    pub(crate) fn close(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Up { .. }) {
+            self.ask(now, Purpose::Release, 0);
+        }
+    }
+
+    fn arm(&mut self, due: Due, at: Instant) {
+        let mut note = self.armed.remove(&due);
+        self.timers.rearm(due, &mut note, Some(at));
+        self.armed.insert(due, at);
+    }
+
+    fn disarm(&mut self, due: Due) {
+        let mut note = self.armed.remove(&due);
+        self.timers.rearm(due, &mut note, None);
+    }
+
+    fn indicate(&mut self, peer: SocketAddr, data: &[u8]) {
+        let message = Builder::new(message::SEND_INDICATION, rand::random(), data.len() + 48);
+        self.out.push_back(message.peer(peer).data(data).unsigned());
+    }
+
+    fn ask(&mut self, now: Instant, purpose: Purpose, renewals: u32) {
+        if matches!(purpose, Purpose::Permit(_) | Purpose::Bind(..)) && self.requests.len() >= MAX_REQUESTS {
+            self.without(now, purpose);
+            return;
+        }
+        let transaction: Transaction = rand::random();
+        let message = Builder::new(purpose.method(), transaction, 256);
+        let message = match purpose {
+            Purpose::Allocate => message.transport(),
+            Purpose::Refresh => message,
+            Purpose::Release => message.lifetime(0),
+            Purpose::Permit(ip) => message.peer(SocketAddr::new(ip, 0)),
+            Purpose::Bind(peer, number) => message.channel(number).peer(peer),
+        };
+        let bytes = match &self.login {
+            Some(login) => message.signed(login),
+            None => message.unsigned(),
+        };
+        self.out.push_back(bytes.clone());
+        self.requests.insert(transaction, Request { purpose, bytes, sends: 1, renewals });
+        self.arm(Due::Request(transaction), now + FIRST_WAIT);
+    }
+
+    fn unanswered(&mut self, now: Instant, transaction: Transaction) {
+        let Some(request) = self.requests.get_mut(&transaction) else { return };
+        if request.sends < SENDS {
+            let wait = FIRST_WAIT * 2_u32.saturating_pow(request.sends);
+            request.sends += 1;
+            self.out.push_back(request.bytes.clone());
+            self.arm(Due::Request(transaction), now + wait);
+            return;
+        }
+        let purpose = request.purpose;
+        self.requests.remove(&transaction);
+        match purpose {
+            Purpose::Allocate | Purpose::Refresh => self.down(now, Fault::NoAnswer),
+            _ => self.without(now, purpose),
+        }
+    }
+
+    /// What was asked for is not to be had.
+    fn without(&mut self, now: Instant, purpose: Purpose) {
+        match purpose {
+            Purpose::Permit(ip) => {
+                let pause = self.peers.refused(ip);
+                self.arm(Due::Permission(ip), now + pause);
+            }
+            Purpose::Bind(peer, _) => {
+                self.peers.opened(peer, false);
+                self.arm(Due::Channel(peer), now + RENEW);
+            }
+            Purpose::Allocate | Purpose::Refresh | Purpose::Release => {}
+        }
+    }
+
+    /// There is no relay; the next try comes after a pause.
+    fn down(&mut self, now: Instant, fault: Fault) {
+        if matches!(self.phase, Phase::Up { since } if now >= since + HEALTHY) {
+            self.failures = 0;
+        }
+        let (first, longest) = BACK_OFF;
+        let pause = (first * 2_u32.saturating_pow(self.failures.min(16))).min(longest);
+        let pause = if self.failures == 0 && matches!(self.phase, Phase::Up { .. }) {
+            Duration::ZERO
+        } else {
+            pause.mul_f64(rand::rng().random_range(0.5..1.0))
+        };
+
+        self.failures = self.failures.saturating_add(1);
+        self.phase = Phase::Down;
+        self.login = None;
+        self.requests.clear();
+        self.peers = Peers::default();
+        (self.timers, self.armed) = (Timers::default(), HashMap::new());
+        self.arm(Due::Relay, now + pause);
+        self.news.push_back(News::Failed(fault));
+    }
+
+    fn answered(&mut self, now: Instant, bytes: &[u8], stun: &Stun<'_>) {
+        let Some(request) = self.requests.get(&stun.transaction) else { return };
+        let (purpose, renewals) = (request.purpose, request.renewals);
+        if stun.method != purpose.method() {
+            return;
+        }
+        let forged = |login: &Login| !message::is_signed(bytes, stun, &login.key);
+        match stun.class {
+            // Somebody else's answer: the server's own may still come.
+            Class::Success if self.login.as_ref().is_some_and(forged) => return,
+            Class::Success | Class::Failure => {}
+            Class::Request | Class::Indication => return,
+        }
+        self.requests.remove(&stun.transaction);
+        self.disarm(Due::Request(stun.transaction));
+        if stun.class == Class::Success {
+            self.succeeded(now, purpose, stun);
+        } else {
+            self.failed(now, purpose, renewals, stun);
+        }
+    }
+
+    fn succeeded(&mut self, now: Instant, purpose: Purpose, stun: &Stun<'_>) {
+        let lifetime = || message::lifetime(stun).map(|seconds| Duration::from_secs(u64::from(seconds)));
+        match purpose {
+            Purpose::Allocate => match (message::relayed(stun), lifetime()) {
+                (Some(address), Some(lifetime)) if !lifetime.is_zero() => {
+                    self.phase = Phase::Up { since: now };
+                    self.arm(Due::Relay, now + REFRESH.min(lifetime / 2));
+                    self.news.push_back(News::Relayed(address));
+                }
+                _ => self.down(now, Fault::Unreadable),
+            },
+            Purpose::Refresh => match lifetime() {
+                Some(lifetime) if !lifetime.is_zero() => self.arm(Due::Relay, now + REFRESH.min(lifetime / 2)),
+                _ => self.down(now, Fault::Unreadable),
+            },
+            Purpose::Release => {}
+            Purpose::Permit(ip) => {
+                for (peer, data) in self.peers.granted(ip) {
+                    self.indicate(peer, &data);
+                }
+                self.arm(Due::Permission(ip), now + RENEW);
+            }
+            Purpose::Bind(peer, _) => {
+                self.peers.opened(peer, true);
+                self.arm(Due::Channel(peer), now + RENEW);
+            }
+        }
+    }
+
+    fn failed(&mut self, now: Instant, purpose: Purpose, renewals: u32, stun: &Stun<'_>) {
+        let code = message::code(stun);
+        let known = self.login.is_some();
+        match code {
+            Some(401) if known => self.down(now, Fault::Credentials),
+            Some(401 | 438) if renewals < RENEWALS && self.log_in(now, stun) => {
+                self.ask(now, purpose, renewals + 1);
+            }
+            // The server holds a relay for our socket whose answer was lost.
+            Some(437) if purpose == Purpose::Allocate => {
+                self.ask(now, Purpose::Release, 0);
+                self.down(now, Fault::Refused(437));
+            }
+            Some(437) if purpose != Purpose::Release => self.down(now, Fault::Forgotten),
+            _ => match purpose {
+                Purpose::Allocate | Purpose::Refresh => {
+                    self.down(now, code.map_or(Fault::Unreadable, Fault::Refused));
+                }
+                _ => self.without(now, purpose),
+            },
+        }
+    }
+
+    /// Takes the realm and the nonce that requests are to be signed with from now on.
+    fn log_in(&mut self, now: Instant, stun: &Stun<'_>) -> bool {
+        let Some(nonce) = message::nonce(stun) else { return false };
+        if let Some(login) = &mut self.login {
+            nonce.clone_into(&mut login.nonce);
+            return true;
+        }
+        let Some(realm) = message::realm(stun) else { return false };
+        let (username, password) = self.credentials.at(now);
+        let key = credentials::key(&username, realm, &password);
+        self.login = Some(Login { username, realm: realm.to_vec(), nonce: nonce.to_vec(), key });
+        true
+    }
+}
