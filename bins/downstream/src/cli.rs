@@ -17,6 +17,9 @@ Examples:
              --stream cams/yard=rtsp://admin:secret@10.0.0.9/main
       A camera, which is asked for its stream only while somebody watches.
 
+  downstream discover --user admin --password-file camera.password
+      Which cameras are there? Prints the configuration for them.
+
 Sources:
   file:PATH          an FLV file, played at its own pace, again and again
   exec:COMMAND       what a command writes to its standard output, as FLV
@@ -74,4 +77,5 @@ pub(crate) enum Command {
         /// The file of m7s, such as config.yaml
         file: PathBuf,
     },
+    Discover(crate::discover::Options),
 }

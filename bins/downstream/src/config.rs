@@ -112,16 +112,24 @@ const fn two() -> usize {
 }
 
 /// One stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamConfig {
+    #[serde(serialize_with = "login::masked")]
     source: String,
     /// Push it also while nobody watches.
     #[serde(default)]
     pub(crate) always: bool,
     /// Sources of other forms of it, as a camera's sub stream, by the names of the variants.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "login::all_masked")]
     variants: BTreeMap<String, String>,
+    /// Who asks a camera or a server for it and its variants; kept out of their URLs.
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    password: Option<Secret>,
+    #[serde(default)]
+    password_file: Option<PathBuf>,
 }
 
 /// One service.
@@ -259,7 +267,7 @@ impl Config {
     /// The streams, and their variants as streams of their own.
     pub(crate) fn all_streams(&self) -> BTreeMap<String, StreamConfig> {
         let variants = self.streams.iter().flat_map(|(name, stream)| {
-            stream.variants.iter().map(move |(variant, source)| (format!("{name}:{variant}"), StreamConfig::of(source)))
+            stream.variants.iter().map(move |(variant, source)| (format!("{name}:{variant}"), stream.variant(source)))
         });
         self.streams.clone().into_iter().chain(variants).collect()
     }
@@ -285,7 +293,13 @@ impl UpstreamConfig {
 impl StreamConfig {
     /// A stream from this source, while somebody watches.
     fn of(source: &str) -> Self {
-        Self { source: source.to_owned(), always: false, variants: BTreeMap::new() }
+        Self { source: source.to_owned(), ..Self::default() }
+    }
+
+    /// The same device in another form, from this source.
+    fn variant(&self, source: &str) -> Self {
+        let (user, password, password_file) = (self.user.clone(), self.password.clone(), self.password_file.clone());
+        Self { user, password, password_file, ..Self::of(source) }
     }
 
     /// What the source's text means; `listen:ADDRESS` is the only one that the site's listeners serve.
@@ -300,12 +314,17 @@ impl StreamConfig {
         }
         match self.source.parse() {
             Ok(Source::Listen) => Err("listen needs an address: listen:127.0.0.1:8442".to_owned()),
-            Ok(source) => Ok(Parsed { source, listen: None }),
+            Ok(source) => {
+                let (user, password) = (self.user.as_deref(), self.password.as_ref());
+                let source = login::with_login(source, user, password, self.password_file.as_ref())?;
+                Ok(Parsed { source, listen: None })
+            }
             Err(error) => Err(error.to_string()),
         }
     }
 }
 
 mod limits;
+mod login;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod discover;
 mod identity;
 mod import;
 mod port;
@@ -13,7 +14,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sluicegate_launch::{Failure, Signals, exit_code, install_logs, raise_descriptor_limit};
+use sluicegate_launch::{Failure, LogFormat, Signals, exit_code, install_logs, raise_descriptor_limit};
+use tokio::runtime::Runtime;
 
 use crate::cli::{Arguments, Command};
 
@@ -23,8 +25,10 @@ fn main() -> ExitCode {
 }
 
 fn work(arguments: &Arguments) -> Result<(), Failure> {
-    if let Some(Command::ImportM7s { file }) = &arguments.command {
-        return print(&import::run(file)?);
+    match &arguments.command {
+        Some(Command::ImportM7s { file }) => return print(&import::run(file)?),
+        Some(Command::Discover(options)) => return discover(options, arguments),
+        None => {}
     }
     let config = config::load(arguments)?;
     if arguments.check {
@@ -32,9 +36,21 @@ fn work(arguments: &Arguments) -> Result<(), Failure> {
     }
     install_logs(&config.log, config.log_format)?;
     raise_descriptor_limit();
+    runtime()?.block_on(async { run::run(config, arguments, Signals::new()?).await })
+}
+
+fn discover(options: &discover::Options, arguments: &Arguments) -> Result<(), Failure> {
+    let (mut filter, mut format) = ("info".to_owned(), LogFormat::default());
+    arguments.logs.apply(&mut filter, &mut format);
+    install_logs(&filter, format)?;
+    let (text, end) = runtime()?.block_on(discover::run(options))?;
+    print(&text)?;
+    end
+}
+
+fn runtime() -> Result<Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::work("starting the runtime", error))?;
-    runtime.block_on(async { run::run(config, arguments, Signals::new()?).await })
+    runtime.map_err(|error| Failure::work("starting the runtime", error))
 }
 
 /// Prints to standard output.

@@ -22,7 +22,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 22] = [
     target("avc_configuration", avc_configuration),
     target("hevc_configuration", hevc_configuration),
     target("av1_configuration", av1_configuration),
@@ -41,6 +41,8 @@ pub const TARGETS: [Target; 20] = [
     target("rtmp_server", sluicegate_rtmp::protocol::fuzz_server),
     target("rtsp_server", sluicegate_rtsp::fuzz_server),
     target("rtsp_client", sluicegate_rtsp::fuzz_client),
+    target("onvif_interview", sluicegate_onvif::fuzz_interview),
+    target("onvif_matches", sluicegate_onvif::fuzz_matches),
     target("rtp_inbound", sluicegate_rtp::fuzz_inbound),
     target("webrtc_offer", sluicegate_webrtc_relay::fuzz_offer),
 ];

@@ -14,7 +14,7 @@ const LAUNCH: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=1
     audiotestsrc is-live=true ! audioconvert ! avenc_aac ! rtpmp4gpay name=pay1 pt=97";
 
 /// A camera at a port, 0 for a free one; and its port.
-async fn camera(python: &Path, port: &str) -> (Program, String) {
+pub(crate) async fn camera(python: &Path, port: &str) -> (Program, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/rtsp/tests/pull/scripts/server.py");
     let mut command = Command::new(python);
     command.arg(script).args([LAUNCH, "digest", port]);

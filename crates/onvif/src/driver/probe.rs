@@ -33,8 +33,11 @@ pub(super) async fn multicast(config: &Config) -> Result<Vec<Place>, Error> {
     let mut asked = Vec::new();
     for interface in &interfaces {
         match open(interface) {
-            Ok((socket, group)) => asked.push((socket, vec![group])),
-            Err(error) => tracing::debug!(interface = interface.name, %error, "not asked on this interface"),
+            Ok((socket, group)) => {
+                tracing::info!(interface = interface.name, address = %interface.ip(), "asking who is there");
+                asked.push((socket, group));
+            }
+            Err(error) => tracing::warn!(interface = interface.name, %error, "not asked on this interface"),
         }
     }
     if asked.is_empty() {
@@ -68,7 +71,7 @@ async fn one(text: &str, config: &Config) -> Result<Place, Error> {
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = UdpSocket::bind(any).await?;
-    let answers = gather(vec![(socket, vec![address])], config.wait, Some(address)).await;
+    let answers = gather(vec![(socket, address)], config.wait, Some(address)).await;
     let unseen = || {
         let mut url = with_usual_path(url.clone());
         // The port was that of the probe; a web server is at its own.
@@ -79,12 +82,12 @@ async fn one(text: &str, config: &Config) -> Result<Place, Error> {
 }
 
 /// Sends probes and takes answers until the time is over, or until the only one who is asked has answered.
-async fn gather(sockets: Vec<(UdpSocket, Vec<SocketAddr>)>, wait: Duration, only: Option<SocketAddr>) -> Vec<Place> {
+async fn gather(sockets: Vec<(UdpSocket, SocketAddr)>, wait: Duration, only: Option<SocketAddr>) -> Vec<Place> {
     let (sender, mut receiver) = mpsc::channel::<Heard>(MAX_WAITING);
-    let work = sockets.iter().map(|(socket, groups)| {
+    let work = sockets.iter().map(|(socket, group)| {
         let sender = sender.clone();
         async move {
-            tokio::join!(ask(socket, groups), listen(socket, sender));
+            tokio::join!(ask(socket, *group), listen(socket, sender));
         }
     });
     let take = async {
@@ -109,11 +112,11 @@ async fn gather(sockets: Vec<(UdpSocket, Vec<SocketAddr>)>, wait: Duration, only
 }
 
 /// Sends each probe several times, the same message each time, so that a device answers once.
-async fn ask(socket: &UdpSocket, groups: &[SocketAddr]) {
+async fn ask(socket: &UdpSocket, group: SocketAddr) {
     let probes = [Kind::Transmitter, Kind::Device].map(|kind| discovery::probe(kind, Uuid::new_v4()));
     for pause in [Duration::ZERO].into_iter().chain(REPEATS) {
         tokio::time::sleep(pause).await;
-        for (probe, group) in probes.iter().flat_map(|probe| groups.iter().map(move |group| (probe, group))) {
+        for probe in &probes {
             if let Err(error) = socket.send_to(probe.as_bytes(), group).await {
                 tracing::debug!(%group, %error, "a probe was not sent");
             }
