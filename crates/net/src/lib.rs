@@ -1,6 +1,6 @@
 //! What every service needs of the network: TLS, the listener, WebSocket byte streams, the reconnecting link.
 //!
-//! [`listener`] serves one `axum` router on one port, HTTP/1.1 and HTTP/2. [`ws`] takes over upgraded sockets and dials
+//! [`port`] takes connections. [`listener`] serves one `axum` router on one port, HTTP/1.1 and HTTP/2. [`ws`] takes over upgraded sockets and dials
 //! WebSockets. [`link`] runs HTTP/2 in the reverse direction over a WebSocket, so that the public side can send
 //! requests to a site that nobody can dial. [`problem`] is the one form of errors (RFC 9457).
 
@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod handover;
 pub mod link;
 pub mod listener;
+pub mod port;
 pub mod problem;
 pub mod shutdown;
 pub mod tls;

@@ -13,13 +13,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::Error;
 use crate::handover;
+use crate::port::{Arrival, Limits, Port};
 use crate::shutdown::Shutdown;
 use crate::tls::ServerTls;
 
@@ -72,12 +70,22 @@ pub struct ConnectInfo {
     pub tls: bool,
 }
 
+impl Config {
+    fn limits(&self) -> Limits {
+        Limits {
+            connections: self.connections,
+            handshake: self.head_deadline,
+            unsent_bytes: self.unsent_bytes,
+            unacknowledged: self.unacknowledged,
+            drain: self.drain,
+        }
+    }
+}
+
 /// A bound port.
 #[derive(Debug)]
 pub struct Listener {
-    tcp: TcpListener,
-    address: SocketAddr,
-    tls: Option<ServerTls>,
+    port: Port,
     config: Config,
 }
 
@@ -87,86 +95,44 @@ impl Listener {
     /// # Errors
     /// The address is taken or not ours.
     pub async fn bind(address: SocketAddr, tls: Option<ServerTls>, config: Config) -> Result<Self, Error> {
-        let failed = |source| Error::Listen { address, source };
-        let tcp = TcpListener::bind(address).await.map_err(failed)?;
-        let address = tcp.local_addr().map_err(failed)?;
-        Ok(Self { tcp, address, tls, config })
+        Ok(Self { port: Port::bind(address, tls).await?, config })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.port.local_addr()
     }
 
     /// Serves until `shutdown`; then takes no more connections and returns when requests in flight are done, or
     /// [`Config::drain`] is over.
     pub async fn serve(self, router: Router, shutdown: Shutdown) {
-        let places = Arc::new(Semaphore::new(self.config.connections));
-        let connection =
-            Arc::new(Connection { router, tls: self.tls, config: self.config, shutdown: shutdown.clone() });
-        let tasks = tokio_util::task::TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                () = shutdown.begun() => break,
-                accepted = accept(&self.tcp, &places) => accepted,
-            };
-            match accepted {
-                Ok((tcp, peer, place)) => {
-                    let connection = Arc::clone(&connection);
-                    tasks.spawn(async move {
-                        connection.serve(tcp, peer).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    // Without file descriptors the next try fails at once too; others may close meanwhile.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-        drop(self.tcp);
-        tasks.close();
-        if tokio::time::timeout(connection.config.drain, tasks.wait()).await.is_err() {
-            tracing::warn!(connections = tasks.len(), "connections were cut after the drain time");
-        }
+        let Self { port, config } = self;
+        let limits = config.limits();
+        let connection = Arc::new(Connection { router, config, shutdown: shutdown.clone() });
+        let welcome = |arrival| {
+            let connection = Arc::clone(&connection);
+            async move { connection.serve(arrival).await }
+        };
+        port.serve(limits, &shutdown, welcome).await;
     }
-}
-
-type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
-
-async fn accept(tcp: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (tcp, peer) = tcp.accept().await?;
-    tcp.set_nodelay(true)?;
-    Ok((tcp, peer, place))
 }
 
 /// What all connections of a listener share.
 #[derive(Debug)]
 struct Connection {
     router: Router,
-    tls: Option<ServerTls>,
     config: Config,
     shutdown: Shutdown,
 }
 
 impl Connection {
-    async fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
-        let tuned = Socket::tune(&tcp, self.config.unsent_bytes, self.config.unacknowledged);
-        if let Err(error) = tuned {
-            tracing::debug!(%peer, %error, "socket options");
-        }
-        let Some(tls) = &self.tls else { return self.http1(tcp.into(), peer).await };
-        let handshake = TlsAcceptor::from(tls.config()).accept(tcp);
-        match tokio::time::timeout(self.config.head_deadline, handshake).await {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                self.http2(stream.into(), peer).await
-            }
-            Ok(Ok(stream)) => self.http1(stream.into(), peer).await,
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+    async fn serve(&self, arrival: Arrival) {
+        let peer = arrival.peer();
+        match arrival.open_http().await {
+            Ok((socket, _place)) if socket.protocol() == Some(b"h2") => self.http2(socket, peer).await,
+            Ok((socket, _place)) => self.http1(socket, peer).await,
+            Err(error) => tracing::debug!(%peer, %error, "a connection could not be opened"),
         }
     }
 

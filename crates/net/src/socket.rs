@@ -118,6 +118,14 @@ impl Socket {
         }
     }
 
+    /// The protocol that was chosen in the TLS handshake (RFC 7301).
+    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Accepted(tls) => tls.get_ref().1.alpn_protocol(),
+            Kind::Plain(_) | Kind::Dialled(_) => None,
+        }
+    }
+
     /// Whether the connection is encrypted.
     #[must_use]
     pub fn is_tls(&self) -> bool {

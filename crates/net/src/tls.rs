@@ -1,7 +1,6 @@
 //! TLS with rustls: certificates that are reloaded while the server runs, and verification that is on by default.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,11 +11,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 
 use crate::Error;
-use crate::listener::Socket;
 use crate::shutdown::Shutdown;
 
 mod client;
@@ -34,7 +30,9 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 #[derive(Clone)]
 pub struct ServerTls {
     files: Arc<Files>,
-    config: Arc<rustls::ServerConfig>,
+    http: Arc<rustls::ServerConfig>,
+    /// For protocols that are not HTTP.
+    bare: Arc<rustls::ServerConfig>,
 }
 
 #[derive(Debug)]
@@ -61,23 +59,20 @@ impl ServerTls {
         let builder = rustls::ServerConfig::builder_with_provider(provider());
         let builder = builder.with_safe_default_protocol_versions().map_err(Error::Tls)?;
         let resolver = Arc::clone(&files) as Arc<dyn ResolvesServerCert>;
-        let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { files, config: Arc::new(config) })
+        let bare = builder.with_no_client_auth().with_cert_resolver(resolver);
+        let mut http = bare.clone();
+        http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { files, http: Arc::new(http), bare: Arc::new(bare) })
     }
 
-    pub(crate) fn config(&self) -> Arc<rustls::ServerConfig> {
-        Arc::clone(&self.config)
+    /// Settings of HTTP, whose version is chosen in the handshake.
+    pub(crate) fn http(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.http)
     }
 
-    /// Does the server's side of TLS on an accepted connection that is not HTTP. The caller sets the deadline.
-    ///
-    /// # Errors
-    /// The client breaks off, or the two have no version or cipher in common.
-    pub async fn accept(&self, tcp: TcpStream) -> io::Result<Socket> {
-        let mut config = rustls::ServerConfig::clone(&self.config);
-        config.alpn_protocols.clear();
-        TlsAcceptor::from(Arc::new(config)).accept(tcp).await.map(Socket::from)
+    /// Settings without any protocol.
+    pub(crate) fn bare(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.bare)
     }
 
     /// Reads the files again. New connections get the new certificate; when it is damaged, they keep the old one.

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use sluicegate_hub::StreamName;
 use sluicegate_net::listener::Socket;
+use sluicegate_net::port::Place;
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_writers::Backlog;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 
 use crate::line::Line;
+use crate::metrics::Counted;
 use crate::protocol::{Request, ServerEvent, ServerSession};
 use crate::service::Shared;
 use crate::{Ask, Error, metrics};
@@ -25,8 +24,11 @@ pub(crate) struct Connection {
     pub(crate) line: Line,
     pub(crate) peer: SocketAddr,
     pub(crate) shutdown: Shutdown,
-    _place: Place,
+    _held: Held,
 }
+
+/// What a connection holds while it is there: its place at the port, and its place in the count.
+type Held = (Place, Counted);
 
 /// How the task of a connection came to its end.
 pub(crate) enum Run {
@@ -36,30 +38,11 @@ pub(crate) enum Run {
     Playing,
 }
 
-/// A connection's place among those that the service may have; it is free again when this is dropped.
-pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
-    _tracked: TaskTrackerToken,
-}
-
-impl Place {
-    pub(crate) fn new(permit: OwnedSemaphorePermit, tasks: &TaskTracker) -> Self {
-        metrics::came();
-        Self { _permit: permit, _tracked: tasks.token() }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        metrics::left();
-    }
-}
-
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, socket: Socket, peer: SocketAddr, shutdown: Shutdown, place: Place) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, socket: Socket, peer: SocketAddr, shutdown: Shutdown, held: Held) -> Self {
         let session = ServerSession::new(rand::random(), Instant::now().into_std());
         let line = Line::new(socket, shared.config.stall);
-        Self { shared, session, line, peer, shutdown, _place: place }
+        Self { shared, session, line, peer, shutdown, _held: held }
     }
 
     /// Serves the client until it leaves or has to. A client may publish or play one stream after another; while it plays

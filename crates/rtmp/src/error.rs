@@ -1,6 +1,5 @@
 //! What can go wrong between a socket and the hub.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluicegate_media::Codec;
@@ -18,13 +17,8 @@ pub enum Error {
         fault: &'static str,
     },
     /// The port cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(sluicegate_net::Error),
     /// The URL names no server, app and stream; whoever gave it mends it.
     #[error("an RTMP URL must be rtmp://HOST/APP/STREAM or rtmps://HOST/APP/STREAM")]
     Url,
@@ -93,8 +87,9 @@ impl Error {
     }
 
     /// A word for counters.
-    pub(crate) const fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
+            Self::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => "silent",
             Self::Protocol(_) | Self::Media(_) | Self::Unusable(_) => "malformed",
             Self::Silent { .. } | Self::Slow { .. } | Self::Stalled { .. } => "silent",
             Self::Hub(_) | Self::Codec { .. } => "closed",

@@ -2,14 +2,20 @@
 
 use metrics::{counter, gauge};
 
-/// A connection was accepted. Moves the gauge `sluicegate_rtmp_connections`.
-pub(crate) fn came() {
-    gauge!("sluicegate_rtmp_connections").increment(1.0);
+/// A connection while it is there. Moves the gauge `sluicegate_rtmp_connections`.
+pub(crate) struct Counted(());
+
+impl Counted {
+    pub(crate) fn new() -> Self {
+        gauge!("sluicegate_rtmp_connections").increment(1.0);
+        Self(())
+    }
 }
 
-/// A connection is gone. Moves the gauge `sluicegate_rtmp_connections`.
-pub(crate) fn left() {
-    gauge!("sluicegate_rtmp_connections").decrement(1.0);
+impl Drop for Counted {
+    fn drop(&mut self) {
+        gauge!("sluicegate_rtmp_connections").decrement(1.0);
+    }
 }
 
 /// A connection ended. Moves `sluicegate_rtmp_ended_total` with its reason: `done`, `malformed`,

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate_hub::Hub;
-use sluicegate_net::listener::Socket;
+use sluicegate_net::port::{Arrival, Limits, Port};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ServerTls;
 use sluicegate_writers::Writers;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::TaskTracker;
 
-use crate::connection::{Connection, Place, ended};
+use crate::connection::{Connection, ended};
+use crate::metrics::Counted;
 use crate::player::Player;
 use crate::{Config, Error, Gate, Outputs};
 
@@ -44,11 +42,7 @@ impl fmt::Debug for Shared {
 
 /// A bound port.
 #[derive(Debug)]
-pub struct Listener {
-    tcp: TcpListener,
-    address: SocketAddr,
-    tls: Option<ServerTls>,
-}
+pub struct Listener(Port);
 
 impl Listener {
     /// Binds; port 0 takes a free one. With a certificate it is RTMPS, else RTMP.
@@ -56,22 +50,19 @@ impl Listener {
     /// # Errors
     /// The address is taken or not ours.
     pub async fn bind(address: SocketAddr, tls: Option<ServerTls>) -> Result<Self, Error> {
-        let failed = |source| Error::Listen { address, source };
-        let tcp = TcpListener::bind(address).await.map_err(failed)?;
-        let address = tcp.local_addr().map_err(failed)?;
-        Ok(Self { tcp, address, tls })
+        Port::bind(address, tls).await.map(Self).map_err(Error::Listen)
     }
 
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.0.local_addr()
     }
 
     /// `rtmp` or `rtmps`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "rtmps" } else { "rtmp" }
+        if self.0.is_tls() { "rtmps" } else { "rtmp" }
     }
 }
 
@@ -94,60 +85,27 @@ impl Service {
 
     /// Serves until `shutdown`; then players are told, and all connections end within 3 s.
     pub async fn serve(self, listener: Listener, shutdown: Shutdown) {
-        let places = Arc::new(Semaphore::new(self.0.config.connections));
-        let tasks = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                () = shutdown.begun() => break,
-                accepted = accept(&listener.tcp, &places) => accepted,
-            };
-            match accepted {
-                Ok((tcp, peer, permit)) => {
-                    let (shared, tls, shutdown) = (Arc::clone(&self.0), listener.tls.clone(), shutdown.clone());
-                    let place = Place::new(permit, &tasks);
-                    tokio::spawn(async move {
-                        match open(&shared, tcp, tls).await {
-                            Ok(socket) => Connection::new(shared, socket, peer, shutdown, place).serve().await,
-                            Err(error) => ended(peer, &Err(error)),
-                        }
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    // Without file descriptors the next try fails at once too; others may close meanwhile.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+        let config = &self.0.config;
+        let limits = Limits {
+            connections: config.connections,
+            handshake: TLS_WAIT,
+            // The kernel must not hide a slow or dead player.
+            unsent_bytes: config.unsent_bytes,
+            unacknowledged: config.stall,
+            drain: DRAIN,
+        };
+        let welcome = |arrival: Arrival| {
+            let (shared, shutdown) = (Arc::clone(&self.0), shutdown.clone());
+            async move {
+                let (peer, counted) = (arrival.peer(), Counted::new());
+                match arrival.open().await {
+                    Ok((socket, place)) => {
+                        Connection::new(shared, socket, peer, shutdown, (place, counted)).serve().await;
+                    }
+                    Err(error) => ended(peer, &Err(error.into())),
                 }
             }
-        }
-        drop(listener);
-        tasks.close();
-        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
-            tracing::debug!("RTMP connections were cut");
-        }
+        };
+        listener.0.serve(limits, &shutdown, welcome).await;
     }
-}
-
-async fn accept(
-    tcp: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (tcp, peer) = tcp.accept().await?;
-    Ok((tcp, peer, place))
-}
-
-/// Does the server's side of TLS where there is any, and sets what all connections have.
-async fn open(shared: &Shared, tcp: TcpStream, tls: Option<ServerTls>) -> Result<Socket, Error> {
-    tcp.set_nodelay(true)?;
-    let socket = match tls {
-        None => Socket::from(tcp),
-        Some(tls) => match tokio::time::timeout(TLS_WAIT, tls.accept(tcp)).await {
-            Ok(accepted) => accepted?,
-            Err(_) => return Err(Error::Silent { after: TLS_WAIT }),
-        },
-    };
-    // The kernel must not hide a slow or dead player.
-    socket.set_notsent_lowat(shared.config.unsent_bytes)?;
-    socket.set_user_timeout(shared.config.stall)?;
-    Ok(socket)
 }

@@ -1,6 +1,5 @@
 //! Why a pull, a push or a client's connection ends.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::Violation;
@@ -50,13 +49,8 @@ pub enum Error {
         fault: &'static str,
     },
     /// The port cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(sluicegate_net::Error),
     /// The server cannot be reached, or is not trusted.
     #[error("cannot connect")]
     Connect(#[source] sluicegate_net::Error),
@@ -102,8 +96,9 @@ impl Error {
     }
 
     /// A word for counters.
-    pub(crate) const fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
+            Self::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => "silent",
             Self::Wire(Violation::Silent) | Self::Stalled { .. } | Self::Silent { .. } => "silent",
             Self::Wire(_) => "malformed",
             Self::Hub(_) | Self::Changed => "closed",

@@ -12,14 +12,20 @@ pub(crate) fn fault() {
     counter!("sluicegate_rtsp_faults_total").increment(1);
 }
 
-/// A connection was accepted. Moves the gauge `sluicegate_rtsp_connections`.
-pub(crate) fn came() {
-    gauge!("sluicegate_rtsp_connections").increment(1.0);
+/// A connection while it is there. Moves the gauge `sluicegate_rtsp_connections`.
+pub(crate) struct Counted(());
+
+impl Counted {
+    pub(crate) fn new() -> Self {
+        gauge!("sluicegate_rtsp_connections").increment(1.0);
+        Self(())
+    }
 }
 
-/// A connection is gone. Moves the gauge `sluicegate_rtsp_connections`.
-pub(crate) fn left() {
-    gauge!("sluicegate_rtsp_connections").decrement(1.0);
+impl Drop for Counted {
+    fn drop(&mut self) {
+        gauge!("sluicegate_rtsp_connections").decrement(1.0);
+    }
 }
 
 /// A connection ended. Moves `sluicegate_rtsp_ended_total` with its reason: `done`, `malformed`, `silent`, `closed` by the

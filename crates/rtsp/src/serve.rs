@@ -7,14 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate_hub::{Hub, StreamName};
-use sluicegate_net::listener::Socket;
+use sluicegate_net::port::{Arrival, Limits, Place, Port};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ServerTls;
 use sluicegate_writers::Writers;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 mod connection;
 pub(crate) mod format;
@@ -31,7 +27,8 @@ use connection::{Connection, ended};
 use player::Player;
 use udp::Ports;
 
-use crate::{Credentials, Error, metrics};
+use crate::metrics::Counted;
+use crate::{Credentials, Error};
 
 /// How long a TLS handshake may take.
 const TLS_WAIT: Duration = Duration::from_secs(10);
@@ -131,9 +128,7 @@ impl fmt::Debug for Shared {
 /// A bound port.
 #[derive(Debug)]
 pub struct Listener {
-    tcp: TcpListener,
-    address: SocketAddr,
-    tls: Option<ServerTls>,
+    port: Port,
     udp: Option<Arc<Ports>>,
 }
 
@@ -145,29 +140,28 @@ impl Listener {
     /// # Errors
     /// An address is taken or not ours.
     pub async fn bind(address: SocketAddr, tls: Option<ServerTls>, udp_port: Option<u16>) -> Result<Self, Error> {
-        let failed = |source| Error::Listen { address, source };
-        let tcp = TcpListener::bind(address).await.map_err(failed)?;
-        let address = tcp.local_addr().map_err(failed)?;
-        let udp = match udp_port.filter(|_| tls.is_none()) {
+        let port = Port::bind(address, tls).await.map_err(Error::Listen)?;
+        let udp = match udp_port.filter(|_| !port.is_tls()) {
             None => None,
             Some(first) => {
-                let failed = |source| Error::Listen { address: SocketAddr::new(address.ip(), first), source };
+                let address = SocketAddr::new(address.ip(), first);
+                let failed = |source| Error::Listen(sluicegate_net::Error::Listen { address, source });
                 Some(Arc::new(Ports::bind(address.ip(), first).await.map_err(failed)?))
             }
         };
-        Ok(Self { tcp, address, tls, udp })
+        Ok(Self { port, udp })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.port.local_addr()
     }
 
     /// `rtsp` or `rtsps`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "rtsps" } else { "rtsp" }
+        if self.port.is_tls() { "rtsps" } else { "rtsp" }
     }
 }
 
@@ -184,37 +178,30 @@ impl Service {
 
     /// Serves until `shutdown`; then all connections end within 3 s.
     pub async fn serve(self, listener: Listener, shutdown: Shutdown) {
-        let places = Arc::new(Semaphore::new(self.0.config.connections));
-        let tasks = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                () = shutdown.begun() => break,
-                accepted = accept(&listener.tcp, &places) => accepted,
-            };
-            match accepted {
-                Ok((tcp, peer, permit)) => {
-                    let (shared, udp, shutdown) = (Arc::clone(&self.0), listener.udp.clone(), shutdown.clone());
-                    let visit = Visit { shared, udp, peer, shutdown, _place: Place::new(permit, &tasks) };
-                    let tls = listener.tls.clone();
-                    tokio::spawn(async move {
-                        match open(&visit, tcp, tls).await {
-                            Ok(socket) => Connection::new(visit, socket).run().await,
-                            Err(error) => ended(peer, &Err(error)),
-                        }
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    // Without file descriptors the next try fails at once too; others may close meanwhile.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+        let config = &self.0.config;
+        let limits = Limits {
+            connections: config.connections,
+            handshake: TLS_WAIT,
+            // The kernel must not hide a slow or dead player.
+            unsent_bytes: config.unsent_bytes,
+            unacknowledged: config.stall,
+            drain: DRAIN,
+        };
+        let Listener { port, udp } = listener;
+        let welcome = |arrival: Arrival| {
+            let (shared, udp, shutdown) = (Arc::clone(&self.0), udp.clone(), shutdown.clone());
+            async move {
+                let (peer, counted) = (arrival.peer(), Counted::new());
+                match arrival.open().await {
+                    Ok((socket, place)) => {
+                        let visit = Visit { shared, udp, peer, shutdown, _held: (place, counted) };
+                        Connection::new(visit, socket).run().await;
+                    }
+                    Err(error) => ended(peer, &Err(error.into())),
                 }
             }
-        }
-        drop(listener);
-        tasks.close();
-        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
-            tracing::debug!("RTSP connections were cut");
-        }
+        };
+        port.serve(limits, &shutdown, welcome).await;
     }
 }
 
@@ -224,26 +211,8 @@ struct Visit {
     udp: Option<Arc<Ports>>,
     peer: SocketAddr,
     shutdown: Shutdown,
-    _place: Place,
-}
-
-/// A connection's place among those that the service may have; it is free again when this is dropped.
-struct Place {
-    _permit: OwnedSemaphorePermit,
-    _tracked: TaskTrackerToken,
-}
-
-impl Place {
-    fn new(permit: OwnedSemaphorePermit, tasks: &TaskTracker) -> Self {
-        metrics::came();
-        Self { _permit: permit, _tracked: tasks.token() }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        metrics::left();
-    }
+    /// Its place at the port, and its place in the count.
+    _held: (Place, Counted),
 }
 
 impl Visit {
@@ -254,29 +223,4 @@ impl Visit {
         address.set_port(number);
         address
     }
-}
-
-async fn accept(
-    tcp: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (tcp, peer) = tcp.accept().await?;
-    Ok((tcp, peer, place))
-}
-
-/// Does the server's side of TLS where there is any, and sets what all connections have.
-async fn open(visit: &Visit, tcp: TcpStream, tls: Option<ServerTls>) -> Result<Socket, Error> {
-    tcp.set_nodelay(true)?;
-    let socket = match tls {
-        None => Socket::from(tcp),
-        Some(tls) => match tokio::time::timeout(TLS_WAIT, tls.accept(tcp)).await {
-            Ok(accepted) => accepted?,
-            Err(_) => return Err(Error::Silent { after: TLS_WAIT }),
-        },
-    };
-    // The kernel must not hide a slow or dead player.
-    socket.set_notsent_lowat(visit.shared.config.unsent_bytes)?;
-    socket.set_user_timeout(visit.shared.config.stall)?;
-    Ok(socket)
 }
