@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use sluicegate_hub::{StreamStatus, TrackStatus, Variant};
+use sluicegate_hub::{StreamName, StreamStatus, TrackStatus, Variant, ViewerStatus};
 use sluicegate_media::Kind;
 use sluicegate_net::link::Site;
 use utoipa::ToSchema;
@@ -116,6 +116,48 @@ impl StreamDocument {
             frames_in: status.frames_in,
             frames_dropped: status.frames_dropped,
             batches_skipped: status.batches_skipped,
+        }
+    }
+}
+
+/// Somebody who watches a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ViewerDocument {
+    /// Counts the viewers of the stream.
+    id: u64,
+    /// The stream's name.
+    stream: String,
+    /// How it watches.
+    protocol: &'static str,
+    /// Where it connects from.
+    address: Option<String>,
+    /// When it came (RFC 3339).
+    connected_since: String,
+    /// Bytes handed to it.
+    bytes_out: u64,
+    /// Batches that it was too slow for.
+    batches_skipped: u64,
+    /// Bits per second that its path carries, of WebRTC viewers whose path carries less than the stream.
+    estimate_bps: Option<u64>,
+    /// Round trip in milliseconds, of WebRTC viewers.
+    rtt_ms: Option<f64>,
+    /// The part of the packets that did not come in the last second or so, 0 to 1, of WebRTC viewers.
+    loss: Option<f64>,
+}
+
+impl ViewerDocument {
+    pub(crate) fn new(stream: &StreamName, viewer: &ViewerStatus) -> Self {
+        Self {
+            id: viewer.id,
+            stream: stream.to_string(),
+            protocol: viewer.protocol,
+            address: viewer.address.map(|address| address.to_string()),
+            connected_since: rfc3339(viewer.since),
+            bytes_out: viewer.bytes_out,
+            batches_skipped: viewer.batches_skipped,
+            estimate_bps: viewer.path.and_then(|path| path.estimate),
+            rtt_ms: viewer.path.and_then(|path| path.round_trip).map(millis),
+            loss: viewer.path.map(|path| f64::from(path.lost) / 256.0),
         }
     }
 }

@@ -11,6 +11,7 @@ mod page;
 mod relays;
 mod sites;
 mod streams;
+mod viewers;
 
 pub use access::{Access, Rule};
 pub use operations::install_metrics;
@@ -60,6 +61,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/relays/{id}", get(relays::one).delete(relays::end))
         .route("/api/v1/streams", get(streams::list))
         .route("/api/v1/streams/{*name}", get(streams::one).delete(streams::cut))
+        .route("/api/v1/viewers", get(viewers::list))
         .route("/api/openapi.json", get(openapi));
     let operations = Router::new()
         .route("/healthz", get(operations::health))
@@ -85,7 +87,8 @@ pub fn router(state: State) -> Router {
         sites::one,
         streams::list,
         streams::one,
-        streams::cut
+        streams::cut,
+        viewers::list
     )
 )]
 struct Document;

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use sluicegate_hub::{Config, Hub, Owner, Publish, StreamName, relay};
+use sluicegate_hub::{Config, Hub, Owner, Publish, StreamName, Viewer, ViewerPath, relay};
 use tower::ServiceExt;
 
 use super::*;
@@ -68,6 +68,28 @@ async fn a_stream_shows_its_variants() {
 }
 
 #[tokio::test]
+async fn viewers_are_listed_with_their_paths() {
+    let state = state();
+    let name = |text: &str| StreamName::parse(text).unwrap();
+    let _publishers = ["a/b", "a/c"].map(|stream| state.hub.publish(&name(stream), Publish::by("test")).unwrap());
+    let watch = |stream| state.hub.subscribe(&name(stream), Viewer::by("webrtc"));
+    let viewers = [watch("a/b"), watch("a/b"), watch("a/c")];
+    let round_trip = Some(std::time::Duration::from_millis(50));
+    viewers[2].set_path(ViewerPath { estimate: Some(900_000), round_trip, lost: 64 });
+    let list = async |path: &str| {
+        let (status, list) = get(&state, path).await;
+        assert_eq!(status, StatusCode::OK);
+        serde_json::from_str::<Vec<serde_json::Value>>(&list).unwrap()
+    };
+    assert_eq!(list("/api/v1/viewers").await.len(), 3);
+    assert!(list("/api/v1/viewers?stream=a/d").await.is_empty());
+    let [one] = &list("/api/v1/viewers?stream=a/c").await[..] else { panic!("more than one") };
+    assert_eq!((&one["stream"], &one["protocol"]), (&"a/c".into(), &"webrtc".into()));
+    assert_eq!((&one["estimate_bps"], &one["rtt_ms"], &one["loss"]), (&900_000.into(), &50.0.into(), &0.25.into()));
+    assert_eq!(list("/api/v1/viewers?stream=a/b").await[0]["rtt_ms"], serde_json::Value::Null);
+}
+
+#[tokio::test]
 async fn sites_are_listed() {
     let state = state();
     let site = sluicegate_net::link::Site::new("c7", "1", "127.0.0.1:9".parse().unwrap());
@@ -86,7 +108,7 @@ async fn every_path_of_the_document_is_served() {
     let (_, text) = get(&state, "/api/openapi.json").await;
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 6);
+    assert_eq!(paths.len(), 7);
     for path in paths.keys() {
         let (_, body) = get(&state, &path.replace("{id}", "x").replace("{name}", "x")).await;
         assert!(!body.contains("there is nothing at"), "{path}: {body}");

@@ -53,6 +53,6 @@ pub use hub::Hub;
 pub use name::{Owner, StreamName};
 pub use offer::Offer;
 pub use publisher::{Expects, Publish, Publisher};
-pub use status::{State, StreamStatus, TrackStatus, ViewerStatus};
+pub use status::{State, StreamStatus, TrackStatus, ViewerPath, ViewerStatus};
 pub use subscriber::{Next, Subscriber, Viewer};
 pub use variants::{Choice, Variant};

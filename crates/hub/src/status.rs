@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sluicegate_media::{Kind, Track};
 
@@ -118,4 +118,17 @@ pub struct ViewerStatus {
     pub bytes_out: u64,
     /// Batches that it was too slow for.
     pub batches_skipped: u64,
+    /// How its path was last, where its protocol tells.
+    pub path: Option<ViewerPath>,
+}
+
+/// A viewer's path as its protocol measures it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViewerPath {
+    /// Bits per second that it carries, while that is less than what the stream needs; else nothing is known.
+    pub estimate: Option<u64>,
+    /// There and back.
+    pub round_trip: Option<Duration>,
+    /// Packets that did not come in the last second or so, in 256ths.
+    pub lost: u8,
 }

@@ -14,7 +14,7 @@ use crate::rate::Rate;
 use crate::ring::{Ring, Slot};
 use crate::{
     Batch, Config, Ended, Error, Expects, Next, Owner, Publish, Reason, State, StreamName, StreamStatus, Variant,
-    ViewerStatus,
+    ViewerPath, ViewerStatus,
 };
 
 /// One stream.
@@ -72,11 +72,18 @@ struct ViewerEntry {
     counters: Arc<Counters>,
 }
 
-/// What a viewer counts without a lock.
+/// What a viewer counts without the stream's lock.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) bytes: AtomicU64,
     pub(crate) skipped: AtomicU64,
+    pub(crate) path: Mutex<Option<ViewerPath>>,
+}
+
+impl Counters {
+    pub(crate) fn path(&self) -> MutexGuard<'_, Option<ViewerPath>> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a publisher holds on to.
@@ -363,6 +370,7 @@ impl Stream {
             since: viewer.since,
             bytes_out: viewer.counters.bytes.load(Ordering::Relaxed),
             batches_skipped: viewer.counters.skipped.load(Ordering::Relaxed),
+            path: *viewer.counters.path(),
         };
         inner.viewers.iter().map(status).collect()
     }

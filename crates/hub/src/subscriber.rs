@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::hub::Shared;
 use crate::stream::{Stream, Ticket};
-use crate::{Batch, Choice, Ended, Error, Reason, StreamName, metrics};
+use crate::{Batch, Choice, Ended, Error, Reason, StreamName, ViewerPath, metrics};
 
 /// Who watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +149,11 @@ impl Subscriber {
     /// Counts bytes that were handed to the viewer's socket.
     pub fn sent(&self, bytes: usize) {
         self.ticket.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Tells how the viewer's path is, for the API.
+    pub fn set_path(&self, path: ViewerPath) {
+        *self.ticket.counters.path() = Some(path);
     }
 
     /// Batches that this viewer was too slow for.

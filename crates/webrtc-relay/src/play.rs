@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluicegate_hub::{Batch, Ended, Hub, Output, StreamName, TrackSet, Viewer};
+use sluicegate_hub::{Batch, Ended, Hub, Output, StreamName, TrackSet, Viewer, ViewerPath};
 use sluicegate_media::{Codec, Kind};
 use sluicegate_rtc_driver::media::{Direction, RtpPacket, TrackId};
 use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
@@ -137,6 +137,8 @@ impl Playing {
                     self.path.report(Instant::now(), lost, round_trip);
                     self.session.set_estimate(self.path.estimate());
                     self.path.estimate().into_iter().for_each(metrics::estimate);
+                    let estimate = self.path.estimate();
+                    self.source.place.subscriber.set_path(ViewerPath { estimate, round_trip, lost });
                 }
                 Ok(())
             }
