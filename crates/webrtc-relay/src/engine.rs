@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use sluicegate_hub::{Batch, Expects, Hub, Next, Output, Publish, StreamName, Subscriber, TrackSet, Viewer};
+use sluicegate_hub::{Batch, Choice, Expects, Hub, Next, Output, Publish, StreamName, Subscriber, TrackSet, Viewer};
 use sluicegate_media::{Codec, Frame, Kind};
 use sluicegate_rtc_driver::media::{self, Options, Track as Wanted};
 use sluicegate_rtc_driver::{Connection, Driver};
@@ -16,6 +16,7 @@ use crate::offer::Section;
 use crate::play::{Playing, Source};
 use crate::publish::Publishing;
 use crate::sound::Feeds;
+use crate::switch::Switch;
 use crate::{Config, Error, Session, choose, offer};
 
 /// Makes a stream's source run while somebody holds what it returns; `None` for a stream that may not be asked for.
@@ -102,6 +103,10 @@ impl Engine {
 
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
     }
 
     pub(crate) fn driver(&self) -> &Driver {
@@ -198,31 +203,46 @@ impl Engine {
         offer: String,
     ) -> Session {
         let session = Session::new(name.clone(), connection.handle().clone(), offer);
-        let (hub, output) = (self.0.hub.clone(), self.0.output.clone());
-        let feed = lanes.iter().any(|lane| lane.source != lane.codec).then(|| self.0.feeds.of(name));
-        let cuts = self.0.cuts.of(name);
-        let source = Source { hub, name: name.clone(), viewer, output, place, cuts, feed };
-        self.run(&session, Playing::new(connection, source, session.clone(), lanes).run());
+        let transcodes = lanes.iter().any(|lane| lane.source != lane.codec);
+        let (source, switch) = (self.source(place, viewer, transcodes), Switch::new(self, name, viewer));
+        self.run(&session, Playing::new(connection, source, switch, session.clone(), lanes).run());
         session
     }
 
-    /// Waits for a stream, and looks at what of it is there.
+    /// What a viewer's session needs of the stream that it has a place in; `transcodes` when its sound is made for it.
+    pub(crate) fn source(&self, place: Place, viewer: Viewer, transcodes: bool) -> Source {
+        let name = place.subscriber.name().clone();
+        let feed = transcodes.then(|| self.0.feeds.of(&name));
+        let (engine, output, cuts) = (self.clone(), self.0.output.clone(), self.0.cuts.of(&name));
+        Source { engine, name, viewer: viewer.choosing(Choice::Exact), output, place, cuts, feed }
+    }
+
+    /// A viewer's place in the stream of that very name; `None` for one that may not be asked for.
+    pub(crate) fn enter(&self, name: &StreamName, viewer: Viewer) -> Option<Place> {
+        let held = match self.0.demand.get() {
+            Some(demand) => Some(demand(name)?),
+            None => None,
+        };
+        let subscriber = self.0.hub.subscribe(name, viewer.choosing(Choice::Exact));
+        Some(Place { subscriber, _held: held })
+    }
+
+    /// Waits for a stream, in the variant that the viewer gets, and looks at what of it is there.
     ///
     /// # Errors
     /// [`Error::Hub`] when nothing comes in time, [`Error::Reordered`].
     pub(crate) async fn look(&self, name: &StreamName, viewer: Viewer) -> Result<(Place, Arc<TrackSet>), Error> {
         let gone = || Error::Hub(sluicegate_hub::Error::NotFound { name: name.clone() });
-        let held = self.0.demand.get().map(|demand| demand(name).ok_or_else(gone)).transpose()?;
-        let mut place = self.0.hub.subscribe(name, viewer);
-        place.ready(self.config().wait).await?;
+        let mut place = self.enter(&self.0.hub.choose(name, viewer.choice), viewer).ok_or_else(gone)?;
+        place.subscriber.ready(self.config().wait).await?;
         let (mut tracks, mut last) = (None, None);
-        while let Next::Batch(batch) = place.try_next() {
+        while let Next::Batch(batch) = place.subscriber.try_next() {
             if goes_back(&batch, &mut last) {
                 return Err(Error::Reordered);
             }
             tracks = Some(Arc::clone(&batch.tracks));
         }
-        Ok((Place { subscriber: place, _held: held }, tracks.ok_or_else(gone)?))
+        Ok((place, tracks.ok_or_else(gone)?))
     }
 
     fn run(&self, session: &Session, life: impl Future<Output = ()> + Send + 'static) {
@@ -236,9 +256,14 @@ impl Engine {
 }
 
 /// Whether a picture stands behind one that is shown later.
-fn goes_back(batch: &Batch, last: &mut Option<sluicegate_media::Timestamp>) -> bool {
+pub(crate) fn goes_back(batch: &Batch, last: &mut Option<sluicegate_media::Timestamp>) -> bool {
     let mut shown = batch.frames.iter().filter(|frame| frame.kind() == Kind::Video).map(Frame::pts);
     shown.any(|pts| last.replace(pts).is_some_and(|last| pts < last))
+}
+
+/// What viewers get of a codec. WebRTC has no AAC (RFC 7874 section 3): they hear Opus that is made of it.
+pub(crate) fn sent_as(codec: Codec) -> Codec {
+    if codec == Codec::Aac { Codec::Opus } else { codec }
 }
 
 /// Which tracks a viewer gets, of those that its offer has room for.
@@ -258,8 +283,7 @@ fn plan(
     let mut plan = Plan { tracks: Vec::new(), lanes: Vec::new() };
     for kind in [Kind::Audio, Kind::Video] {
         let Some(track) = tracks.first(kind) else { continue };
-        // WebRTC has no AAC (RFC 7874 section 3): viewers hear Opus that is made of it.
-        let codec = if track.codec == Codec::Aac { Codec::Opus } else { track.codec };
+        let codec = sent_as(track.codec);
         if !sluicegate_rtp::supports(codec) {
             tracing::debug!(codec = %track.codec, "left out, WebRTC does not carry it");
             continue;

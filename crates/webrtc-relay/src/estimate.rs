@@ -42,6 +42,8 @@ pub(crate) struct Path {
     reported: Instant,
     sent: u64,
     offered: u64,
+    /// Bits per second of the richest variant that the viewer could get.
+    richest: u64,
     /// Bits that were sent ahead of the estimate, as of an instant.
     ahead: u64,
     paid: Instant,
@@ -54,7 +56,7 @@ fn bits(rate: u64, time: Duration) -> u64 {
 impl Path {
     pub(crate) fn new(now: Instant) -> Self {
         let (estimate, shortest) = (None, None);
-        Self { estimate, shortest, bad: 0, reported: now, sent: 0, offered: 0, ahead: 0, paid: now }
+        Self { estimate, shortest, bad: 0, reported: now, sent: 0, offered: 0, richest: 0, ahead: 0, paid: now }
     }
 
     /// Bits per second that the path carries; `None` while nothing limits it.
@@ -85,6 +87,18 @@ impl Path {
         self.offered = self.offered.saturating_add((bytes as u64).saturating_mul(8));
     }
 
+    /// The viewer could get as much as this: an estimate limits until it has room for it.
+    pub(crate) fn set_richest(&mut self, bits_per_second: u64) {
+        self.richest = bits_per_second;
+    }
+
+    /// Pictures of another variant go out from now on. A richer one is a test of the path: nothing is known of it there.
+    pub(crate) fn moved(&mut self, richer: bool) {
+        self.ahead = 0;
+        self.bad = 0;
+        self.estimate = self.estimate.filter(|_| !richer);
+    }
+
     /// Takes a receiver report about the pictures: the part of the packets that was lost since the one before, in
     /// 256ths, and the round trip if the report tells it.
     pub(crate) fn report(&mut self, now: Instant, lost: u8, round_trip: Option<Duration>) {
@@ -100,7 +114,7 @@ impl Path {
         if lost < MUCH_LOST && !queued {
             self.bad = 0;
             let grown = self.estimate.map(|rate| rate + rate * GROWTH / 100);
-            self.estimate = grown.filter(|rate| *rate < offered.max(LEAST) * FREE);
+            self.estimate = grown.filter(|rate| *rate < offered.max(self.richest).max(LEAST) * FREE);
             return;
         }
         self.bad += 1;

@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
-use sluicegate_hub::{Publish, StreamName, Viewer};
+use sluicegate_hub::{Choice, Publish, StreamName, Viewer};
 use sluicegate_net::listener::ConnectInfo;
 use sluicegate_net::problem::Problem;
 
@@ -89,9 +89,9 @@ impl Engine {
             Method::POST => {
                 let peer = request.extensions().get::<ConnectInfo>().map(|info| info.peer);
                 let begun = async {
-                    let name = StreamName::parse(&path).map_err(Error::Name)?;
+                    let (name, viewer) = viewer(&path, &request, peer)?;
                     let offer = self.body(request).await?;
-                    self.play(&name, &offer, view_by(peer)).await
+                    self.play(&name, &offer, viewer).await
                 };
                 match begun.await {
                     Ok((_, answer)) => with_type(Response::new(Body::from(answer)), SDP),
@@ -144,11 +144,15 @@ impl Engine {
         }
         let peer = request.extensions().get::<ConnectInfo>().map(|info| info.peer);
         let begun = async {
-            let name = StreamName::parse(path).map_err(Error::Name)?;
-            let offer = self.body(request).await?;
             match face {
-                Face::Whip => self.publish(&name, &offer, publish_by(peer)).await,
-                Face::Whep => self.play(&name, &offer, view_by(peer)).await,
+                Face::Whip => {
+                    let name = StreamName::parse(path).map_err(Error::Name)?;
+                    self.publish(&name, &self.body(request).await?, publish_by(peer)).await
+                }
+                Face::Whep => {
+                    let (name, viewer) = viewer(path, &request, peer)?;
+                    self.play(&name, &self.body(request).await?, viewer).await
+                }
             }
         };
         match begun.await {
@@ -257,9 +261,12 @@ fn publish_by(peer: Option<SocketAddr>) -> Publish {
     peer.map_or(by.clone(), |address| by.from_address(address))
 }
 
-fn view_by(peer: Option<SocketAddr>) -> Viewer {
-    let viewer = Viewer::by("whep");
-    peer.map_or(viewer, |address| viewer.from_address(address))
+/// The stream that a viewer asks for, and who it is; the query may choose a variant.
+fn viewer(path: &str, request: &Request, peer: Option<SocketAddr>) -> Result<(StreamName, Viewer), Error> {
+    let name = StreamName::parse(path).map_err(Error::Name)?;
+    let (name, choice) = Choice::of(&name, request.uri().query().unwrap_or_default()).map_err(Error::Name)?;
+    let viewer = Viewer::by("whep").choosing(choice);
+    Ok((name, peer.map_or(viewer, |address| viewer.from_address(address))))
 }
 
 fn restarted(session: &Session, ours: &Fragment) -> Response {

@@ -22,6 +22,8 @@ mod publish;
 mod session;
 mod settings;
 mod sound;
+mod splice;
+mod switch;
 mod target;
 
 pub use config::{Config, IceServer};

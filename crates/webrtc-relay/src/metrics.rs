@@ -33,6 +33,18 @@ pub(crate) fn skipped() {
     counter!("sluicegate_webrtc_skips_total").increment(1);
 }
 
+/// A viewer was moved to another variant of its stream. Moves `sluicegate_webrtc_variant_switches_total` with its
+/// direction, `up` or `down`.
+pub(crate) fn switched(direction: &'static str) {
+    counter!("sluicegate_webrtc_variant_switches_total", "direction" => direction).increment(1);
+}
+
+/// A viewer could not be moved: the variant did not come, or the session cannot carry it. Moves
+/// `sluicegate_webrtc_variant_switches_failed_total` with its direction.
+pub(crate) fn switch_failed(direction: &'static str) {
+    counter!("sluicegate_webrtc_variant_switches_failed_total", "direction" => direction).increment(1);
+}
+
 /// What a viewer's path that limits it was told to carry, at each of its reports. Moves
 /// `sluicegate_webrtc_viewer_estimate_bits_per_second`.
 pub(crate) fn estimate(bits_per_second: u64) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluicegate_hub::{Batch, Ended, Hub, Output, StreamName, TrackSet, Viewer, ViewerPath};
+use sluicegate_hub::{Batch, Ended, Output, StreamName, TrackSet, Viewer, ViewerPath};
 use sluicegate_media::{Codec, Kind};
 use sluicegate_rtc_driver::media::{Direction, RtpPacket, TrackId};
 use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
@@ -12,10 +12,12 @@ use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::sleep_until;
 
 use crate::cut::Cuts;
-use crate::engine::{Place, Sent};
+use crate::engine::{Engine, Place, Sent, sent_as};
 use crate::estimate::Path;
 use crate::offer::codec;
 use crate::sound::{Feed, Opus};
+use crate::splice::Splice;
+use crate::switch::{Ready, Switch};
 use crate::{Ending, Error, Session, metrics};
 
 /// Bytes that go out at once when a viewer begins; what is older than now follows at [`CATCH_UP`].
@@ -34,6 +36,8 @@ struct Lane {
     /// What the stream has, and what is sent of it.
     source: Codec,
     codec: Codec,
+    /// The variant that plays has nothing for this one.
+    silent: bool,
     /// Known once the peer has agreed.
     track: Option<TrackId>,
     sequence: u16,
@@ -43,7 +47,13 @@ struct Lane {
 impl Lane {
     fn new(sent: Sent) -> Self {
         let Sent { source, codec } = sent;
-        Self { source, codec, track: None, sequence: rand::random(), last: None }
+        Self { source, codec, silent: false, track: None, sequence: rand::random(), last: None }
+    }
+
+    /// What a stream has for this lane, if it has what the session carries.
+    fn source_in(&self, tracks: &TrackSet) -> Option<Codec> {
+        let codec = tracks.first(self.codec.kind()).map(|track| track.codec);
+        codec.filter(|codec| sent_as(*codec) == self.codec)
     }
 
     /// Whether a picture stands before one that is to be shown earlier.
@@ -56,7 +66,8 @@ impl Lane {
 /// What a viewer's session needs of the stream.
 #[derive(Debug)]
 pub(crate) struct Source {
-    pub(crate) hub: Hub,
+    pub(crate) engine: Engine,
+    /// The stream that plays; its variant.
     pub(crate) name: StreamName,
     pub(crate) viewer: Viewer,
     pub(crate) output: Output,
@@ -73,6 +84,9 @@ pub(crate) struct Source {
 pub(crate) struct Playing {
     connection: Connection,
     source: Source,
+    /// Moves the viewer to other variants where it may.
+    switch: Option<Switch>,
+    splice: Splice,
     session: Session,
     lanes: Vec<Lane>,
     tracks: Option<Arc<TrackSet>>,
@@ -85,11 +99,17 @@ pub(crate) struct Playing {
 }
 
 impl Playing {
-    pub(crate) fn new(connection: Connection, source: Source, session: Session, lanes: &[Sent]) -> Self {
+    pub(crate) fn new(
+        connection: Connection,
+        source: Source,
+        switch: Option<Switch>,
+        session: Session,
+        lanes: &[Sent],
+    ) -> Self {
         let lanes = lanes.iter().copied().map(Lane::new).collect();
         let (tracks, skipping, began, sent, asked) = (None, true, None, 0, None);
-        let path = Path::new(Instant::now());
-        Self { connection, source, session, lanes, tracks, skipping, began, sent, asked, path }
+        let (path, splice) = (Path::new(Instant::now()), Splice::default());
+        Self { connection, source, switch, splice, session, lanes, tracks, skipping, began, sent, asked, path }
     }
 
     /// Runs until the session or the stream ends.
@@ -134,7 +154,11 @@ impl Playing {
             Some(Event::ReceiverReport { track, lost, round_trip }) => {
                 let pictures = |lane: &Lane| lane.track == Some(track) && lane.codec.kind() == Kind::Video;
                 if self.lanes.iter().any(pictures) {
-                    self.path.report(Instant::now(), lost, round_trip);
+                    let now = Instant::now();
+                    self.path.report(now, lost, round_trip);
+                    if let Some(switch) = &mut self.switch {
+                        self.path.set_richest(switch.look(now, &self.source.name, self.path.estimate()));
+                    }
                     self.session.set_estimate(self.path.estimate());
                     self.path.estimate().into_iter().for_each(metrics::estimate);
                     let estimate = self.path.estimate();
@@ -156,7 +180,7 @@ impl Playing {
 
     async fn send(&mut self) -> Ending {
         // A new cursor begins at the newest key frame, which may be younger than the request.
-        self.source.place.subscriber = self.source.hub.subscribe(&self.source.name, self.source.viewer);
+        self.source.place.subscriber = self.source.engine.hub().subscribe(&self.source.name, self.source.viewer);
         self.began = Some(Instant::now());
         let mut sound = self.source.feed.as_ref().map(|feed| feed.listen());
         let mut heard = Instant::now();
@@ -173,6 +197,11 @@ impl Playing {
                         return ending;
                     }
                     continue;
+                }
+                ready = Switch::ready(&mut self.switch, fits(&self.lanes)) => {
+                    let batch = self.go_on_with(ready);
+                    sound = self.source.feed.as_ref().map(|feed| feed.listen());
+                    Ok(batch)
                 }
                 batch = self.source.place.subscriber.next() => batch,
             };
@@ -200,6 +229,7 @@ impl Playing {
 
     fn batch(&mut self, batch: &Batch) -> Result<(), Error> {
         self.check_tracks(batch)?;
+        self.splice.note(Instant::now(), batch);
         let begins = self.skipping && batch.random_access;
         self.skipping &= !batch.random_access;
         let cut = self.source.cuts.of(self.source.output.body(batch));
@@ -209,7 +239,7 @@ impl Playing {
         let skipping = self.skipping;
         // Sound goes on without pictures.
         for lane in self.lanes.iter_mut().filter(|lane| !skipping || lane.codec.kind() == Kind::Audio) {
-            let Some(track) = lane.track.filter(|_| lane.source == lane.codec) else { continue };
+            let Some(track) = lane.track.filter(|_| lane.source == lane.codec && !lane.silent) else { continue };
             let kind = lane.codec.kind();
             let packets = cut.of(kind);
             if kind == Kind::Video && packets.iter().any(|packet| lane.goes_back(packet.timestamp)) {
@@ -218,7 +248,8 @@ impl Playing {
             let Ok(count) = u16::try_from(packets.len()) else { continue };
             let first = lane.sequence.wrapping_add(1);
             lane.sequence = lane.sequence.wrapping_add(count);
-            if count > 0 && self.connection.handle().send_shared(track, Arc::clone(packets), first).is_err() {
+            let packets = shifted(packets, self.splice.ticks(lane.codec));
+            if count > 0 && self.connection.handle().send_shared(track, packets, first).is_err() {
                 // The session is far behind: it goes on at a key frame.
                 metrics::left_out();
                 self.skipping = true;
@@ -229,6 +260,23 @@ impl Playing {
             self.sent = self.sent.saturating_add(cut.bytes as u64);
         }
         Ok(())
+    }
+
+    /// Leaves the stream that played for another variant of it, whose first batch this is.
+    fn go_on_with(&mut self, Ready { to, place, batch }: Ready) -> Arc<Batch> {
+        let now = Instant::now();
+        for lane in &mut self.lanes {
+            let source = lane.source_in(&batch.tracks);
+            (lane.silent, lane.source, lane.last) = (source.is_none(), source.unwrap_or(lane.codec), None);
+        }
+        let transcodes = self.lanes.iter().any(|lane| lane.source != lane.codec);
+        tracing::info!(from = %self.source.name, to = %to.to(), estimate = self.path.estimate(), "WebRTC viewer moved");
+        self.source = self.source.engine.source(place, self.source.viewer, transcodes);
+        self.splice.join(now, &batch);
+        self.path.moved(to.direction() == "up");
+        (self.tracks, self.skipping) = (None, false);
+        self.switch.iter_mut().for_each(|switch| switch.moved(now, &to));
+        batch
     }
 
     /// Whether the pictures of a batch go out. A path that carries less than the stream gets them from key frame to key
@@ -258,9 +306,10 @@ impl Playing {
             }
         }
         let Some((lane, track)) = lane.and_then(|lane| lane.track.map(|track| (lane, track))) else { return };
+        let shift = self.splice.ticks(lane.codec);
         for packet in &mut packets {
             lane.sequence = lane.sequence.wrapping_add(1);
-            packet.sequence = lane.sequence;
+            (packet.sequence, packet.timestamp) = (lane.sequence, packet.timestamp.wrapping_add(shift));
         }
         let bytes = packets.iter().map(|packet| packet.payload.len()).sum();
         self.source.place.subscriber.sent(bytes);
@@ -274,7 +323,7 @@ impl Playing {
         if self.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &batch.tracks)) {
             return Ok(());
         }
-        for lane in &self.lanes {
+        for lane in self.lanes.iter().filter(|lane| !lane.silent) {
             let now = batch.tracks.first(lane.source.kind()).map(|track| track.codec);
             if let Some(codec) = now.filter(|codec| *codec != lane.source) {
                 return Err(Error::Changed { codec });
@@ -283,6 +332,20 @@ impl Playing {
         self.tracks = Some(Arc::clone(&batch.tracks));
         Ok(())
     }
+}
+
+/// Whether a session with these lanes can go on with other tracks: pictures as they were agreed on, with sound or without.
+fn fits(lanes: &[Lane]) -> impl Fn(&TrackSet) -> bool {
+    |tracks| lanes.iter().filter(|lane| lane.codec.kind() == Kind::Video).all(|lane| lane.source_in(tracks).is_some())
+}
+
+/// Packets with their times on the session's timeline; those that all viewers share where they are there already.
+fn shifted(packets: &Arc<[RtpPacket]>, shift: u32) -> Arc<[RtpPacket]> {
+    if shift == 0 {
+        return Arc::clone(packets);
+    }
+    let moved = |packet: &RtpPacket| RtpPacket { timestamp: packet.timestamp.wrapping_add(shift), ..packet.clone() };
+    packets.iter().map(moved).collect()
 }
 
 /// Waits for an instant; without one for ever.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sluicegate_hub::{Publish, Reason, StreamName, Viewer};
+use sluicegate_hub::{Choice, Publish, Reason, StreamName, Viewer};
 use sluicegate_rtc_driver::CloseReason;
 use sluicegate_wcs::media::{Answer, Event, Failure, Kinds, Leg, MediaFuture, Offer};
 use sluicegate_wcs::{Media, Role, info};
@@ -26,7 +26,15 @@ impl Media for Bridge {
                 Role::Publish => {
                     engine.publish(&stream, &offer, Publish { address: peer, ..Publish::by(PROTOCOL) }).await
                 }
-                Role::Play => engine.play(&stream, &offer, Viewer { address: peer, ..Viewer::by(PROTOCOL) }).await,
+                Role::Play => {
+                    engine
+                        .play(
+                            &stream,
+                            &offer,
+                            Viewer { address: peer, choice: Choice::FITTING, ..Viewer::by(PROTOCOL) },
+                        )
+                        .await
+                }
             };
             let (session, sdp) = done.map_err(|error| refused(&error))?;
             let (tell, events) = mpsc::channel(EVENTS);

@@ -26,6 +26,7 @@ mod tcp;
 mod tls;
 mod tokens;
 mod turn;
+mod variants;
 mod wcs;
 mod wcs_bad_input;
 mod wcs_relays;
