@@ -1,5 +1,7 @@
 //! The swarm's part of the configuration, and the node made of it.
 
+mod turn;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,8 @@ pub(crate) struct Settings {
     listen: Option<Vec<SocketAddr>>,
     /// A STUN server that tells the public address, `HOST:PORT`.
     stun: Option<String>,
+    /// A TURN server that gives this host a relay, for peers that cannot reach it.
+    turn: Option<turn::Turn>,
     /// Peers at once.
     peers: Option<usize>,
     /// Bytes a second to all peers together, and to each.
@@ -110,6 +114,9 @@ impl Settings {
         for url in urls.filter(|url| !known.iter().any(|scheme| url.starts_with(scheme))) {
             faults.push(format!("page_ice_servers: {url:?} begins with none of {}", known.join(" ")));
         }
+        if let Some(Err(fault)) = self.turn.as_ref().map(turn::Turn::server) {
+            faults.push(fault);
+        }
         if self.peers == Some(0) {
             faults.push("peers must be at least 1".to_owned());
         }
@@ -137,6 +144,8 @@ impl Settings {
             Some(name) => resolve(name).await,
             None => None,
         };
+        config.rtc.turn = self.turn.as_ref().and_then(|turn| turn.server().ok());
+        config.rtc.relay_only = self.turn.as_ref().is_some_and(turn::Turn::only);
         config.peers = self.peers.unwrap_or(config.peers);
         config.upload = self.upload.map(|size| size.0);
         config.pacing.peer_rate = self.peer_upload.map(|size| size.0);

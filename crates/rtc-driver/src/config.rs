@@ -16,6 +16,38 @@ pub struct TurnServer {
     pub credential: TurnCredential,
 }
 
+impl TurnServer {
+    /// A server as configurations name it: `HOST` or `HOST:PORT`, with `turn:` before it or not, and of password and
+    /// secret one.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where both are given, or neither.
+    pub fn read(
+        server: &str,
+        username: Option<String>,
+        password: Option<String>,
+        secret: Option<String>,
+    ) -> Result<Self, Error> {
+        let credential = match (password, secret) {
+            (Some(password), None) => TurnCredential::Password(password),
+            (None, Some(secret)) => TurnCredential::Secret(secret),
+            _ => return Err(Error::Config { field: "turn", fault: "needs either a credential or a secret" }),
+        };
+        let server = server.strip_prefix("turn:").unwrap_or(server);
+        Ok(Self { server: with_port(server), username: username.unwrap_or_default(), credential })
+    }
+}
+
+/// A server with its port, 3478 where none is given (RFC 8489 section 8, RFC 8656 section 4).
+#[must_use]
+pub fn with_port(server: &str) -> String {
+    const PORT: u16 = 3478;
+    if let Ok(ip) = server.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return SocketAddr::new(ip, PORT).to_string();
+    }
+    if server.contains(':') { server.to_owned() } else { format!("{server}:{PORT}") }
+}
+
 /// Settings of a driver. `Default` listens on all IPv4 addresses, port chosen by the host.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -236,6 +268,12 @@ mod tests {
         let by_secret = turn("turn.example.net:3478", "", secret);
         Config { turn: by_secret, relay_only: true, ..Config::default() }.validate().unwrap();
         assert_eq!(field(Config { relay_only: true, ..Config::default() }), "relay_only");
+        let read = |server, password: Option<&str>, secret: Option<&str>| {
+            TurnServer::read(server, None, password.map(str::to_owned), secret.map(str::to_owned))
+        };
+        assert_eq!(read("turn:192.0.2.1", Some("p"), None).unwrap().server, "192.0.2.1:3478");
+        assert_eq!(read("turn.example.net:5000", None, Some("s")).unwrap().server, "turn.example.net:5000");
+        assert!(read("turn.example.net", None, None).is_err() && read("turn", Some("p"), Some("s")).is_err());
         assert_eq!(field(Config { max_message: 300 * 1024, ..Config::default() }), "max_message");
         assert_eq!(field(Config { send_buffer: 10, ..Config::default() }), "send_buffer");
         assert_eq!(field(Config { receive_window: 10, ..Config::default() }), "receive_window");

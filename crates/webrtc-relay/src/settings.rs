@@ -1,12 +1,14 @@
 //! The section `[webrtc]` of configuration files.
 
+mod turn;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sluicegate_hub::Hub;
 use sluicegate_launch::{Failure, Secret, Span};
-use sluicegate_rtc_driver::Driver;
+use sluicegate_rtc_driver::{Driver, with_port};
 
 use crate::{Config, Engine, IceServer};
 
@@ -26,6 +28,8 @@ pub struct Settings {
     ice_lite: bool,
     /// A STUN server that tells this host's public address, `HOST:PORT` or `HOST`.
     stun_server: Option<String>,
+    /// A TURN server that gives this host a relay, for clients that cannot reach it.
+    turn: Option<turn::Turn>,
     /// STUN and TURN servers that clients are told.
     ice_servers: Vec<Server>,
     /// Sessions at once.
@@ -62,6 +66,7 @@ impl Default for Settings {
             public_ips: driver.public_ips,
             ice_lite: driver.ice_lite,
             stun_server: None,
+            turn: None,
             ice_servers: Vec::new(),
             max_sessions: driver.max_sessions,
             key_frame_interval: Span(engine.key_frame_interval),
@@ -69,17 +74,10 @@ impl Default for Settings {
     }
 }
 
-/// The server with its port, 3478 where none is given (RFC 8489 section 8). The form `stun:HOST` of clients' servers is
-/// taken, too.
+/// The server with its port. The form `stun:HOST` of clients' servers is taken, too.
 fn stun_server(text: &str) -> String {
-    let server = text.strip_prefix("stun:").unwrap_or(text);
-    if let Ok(ip) = server.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return SocketAddr::new(ip, STUN_PORT).to_string();
-    }
-    if server.contains(':') { server.to_owned() } else { format!("{server}:{STUN_PORT}") }
+    with_port(text.strip_prefix("stun:").unwrap_or(text))
 }
-
-const STUN_PORT: u16 = 3478;
 
 /// The shortest interval of key frames: below it a publisher sends little else.
 const LEAST_INTERVAL: Duration = Duration::from_millis(500);
@@ -95,6 +93,9 @@ impl Settings {
             Err(error) => faults.push(format!("webrtc: {error}")),
             Ok(()) => {}
         }
+        if let Some(Err(fault)) = self.turn.as_ref().map(turn::Turn::server) {
+            faults.push(fault);
+        }
         if self.key_frame_interval.0 < LEAST_INTERVAL {
             faults.push("webrtc.key_frame_interval must be at least 500ms".to_owned());
         }
@@ -107,6 +108,7 @@ impl Settings {
 
     fn driver(&self, port: u16) -> sluicegate_rtc_driver::Config {
         let stun_server = self.stun_server.as_deref().map(stun_server);
+        let turn = self.turn.as_ref().and_then(|turn| turn.server().ok());
         let everywhere = || vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
         sluicegate_rtc_driver::Config {
             listen: self.listen.clone().unwrap_or_else(everywhere),
@@ -119,6 +121,8 @@ impl Settings {
             ice_lite: self.ice_lite,
             stun_server: stun_server.as_deref().and_then(|server| server.parse().ok()),
             stun_name: stun_server.filter(|server| server.parse::<SocketAddr>().is_err()),
+            relay_only: turn.is_some() && self.turn.as_ref().is_some_and(turn::Turn::only),
+            turn,
             max_sessions: self.max_sessions,
             ..sluicegate_rtc_driver::Config::default()
         }

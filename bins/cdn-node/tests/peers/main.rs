@@ -10,6 +10,7 @@ use serde_json::Value;
 use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::{Program, built};
+use sluicegate_testbed::turn::{TurnServer, USER};
 use sluicegate_testbed::{api, soon, until};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -170,4 +171,19 @@ async fn a_node_asks_its_peers_before_the_origin() {
     assert!(metric("sluicegate_p2p_received_bytes_total").await > 500_000);
     hash(second.clone(), 3).await;
     assert_eq!(metric("sluicegate_p2p_fetches_total{outcome=\"failed\"}").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_nobody_reaches_has_a_relay() {
+    let Some(coturn) = find(Peer::Coturn) else { return };
+    let turn = TurnServer::start(&coturn).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_signal, signal) = signal().await;
+    let (name, password) = USER;
+    let login = format!("server = '{}'\nusername = '{name}'\ncredential = '{password}'", turn.address);
+    let relayed = format!("[swarm.turn]\n{login}\nrelay_only = true\n");
+    let (mut first, address) = node(FIRST, &signal, &folder, &relayed).await;
+    first.says("relay on the TURN server").await;
+    let (_second, _) = node(SECOND, &signal, &folder, "[swarm]\nlisten = ['127.0.0.1:0']\n").await;
+    meets(&address, SECOND).await;
 }

@@ -8,7 +8,7 @@ use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::turn::{TurnServer, USER};
 
-use crate::stage::Upstream;
+use crate::stage::{OFFERED, SITE, STREAM, Site, Upstream};
 use crate::webrtc::{CLIENT, call, pictures_advance};
 
 /// From now on the page's connections go by relays only, and `linked()` gives the servers that an address names.
@@ -25,21 +25,23 @@ const RELAYED: &str = "
         globalThis.servers = (await import('/page/webrtc.js')).linked(answer.headers.get('Link'));
         return servers;
     };
-    globalThis.path = async () => {
+    globalThis.ends = async () => {
         const stats = await pc.getStats();
         const transport = [...stats.values()].find(({type}) => type === 'transport') ?? {};
-        return stats.get(stats.get(transport.selectedCandidatePairId)?.localCandidateId)?.candidateType;
+        const {localCandidateId, remoteCandidateId} = stats.get(transport.selectedCandidatePairId) ?? {};
+        return [localCandidateId, remoteCandidateId].map((id) => stats.get(id)?.candidateType);
     };
+    globalThis.path = async () => (await ends())[0];
     true";
 
-/// An upstream that names a TURN server, with more of a configuration.
-async fn upstream(turn: SocketAddr, more: &str) -> Upstream {
+/// An upstream that names a TURN server, with more of a configuration before and behind it.
+async fn upstream(turn: SocketAddr, before: &str, behind: &str) -> Upstream {
     let state = tempfile::tempdir().unwrap();
     let config = state.path().join("upstream.toml");
     let (name, password) = USER;
     let url = format!("turn:{}?transport=udp", turn);
     let server = format!("[[webrtc.ice_servers]]\nurl = '{url}'\nusername = '{name}'\ncredential = '{password}'\n");
-    let text = format!("{more}[webrtc]\nlisten = ['127.0.0.1:0']\n{server}");
+    let text = format!("{before}[webrtc]\nlisten = ['127.0.0.1:0']\n{server}{behind}");
     std::fs::write(&config, text).unwrap();
     let config = config.display().to_string();
     Upstream::start_at("127.0.0.1:0", state, &["--config", &config]).await
@@ -57,7 +59,7 @@ async fn page(chromium: &Path, upstream: &Upstream) -> Browser {
 async fn a_camera_and_a_viewer_behind_turn() {
     let (Some(chromium), Some(coturn)) = (find(Peer::Chromium), find(Peer::Coturn)) else { return };
     let turn = TurnServer::start(&coturn).await;
-    let upstream = upstream(turn.address, "").await;
+    let upstream = upstream(turn.address, "", "").await;
 
     let mut camera = page(&chromium, &upstream).await;
     let servers = camera.value(&format!("ask('{}')", upstream.url("http", "/whip/room/a"))).await;
@@ -75,13 +77,43 @@ async fn a_camera_and_a_viewer_behind_turn() {
     assert_eq!(viewer.until("path()").await, "relay");
 }
 
+/// The section of a host that announces nothing but a relay.
+fn only_a_relay(turn: SocketAddr) -> String {
+    let (name, password) = USER;
+    format!("server = '{turn}'\nusername = '{name}'\ncredential = '{password}'\nrelay_only = true\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_and_an_upstream_that_nobody_reaches_play_by_their_relays() {
+    let (Some(chromium), Some(coturn)) = (find(Peer::Chromium), find(Peer::Coturn)) else { return };
+    let turn = TurnServer::start(&coturn).await;
+    let section = only_a_relay(turn.address);
+    let upstream = upstream(turn.address, "", &format!("[webrtc.turn]\n{section}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("site.toml");
+    std::fs::write(&config, format!("[webrtc]\nlisten = ['127.0.0.1:0']\n[webrtc.turn]\n{section}")).unwrap();
+    let stream = format!("{OFFERED}=file:{}", sluicegate_testbed::media::sample().display());
+    let mut site = Site::dial(&upstream, &["--config", config.to_str().unwrap(), "--stream", &stream]);
+    site.program.says("relay on the TURN server").await;
+    api::until_site(&upstream.address, SITE).await;
+    for query in ["?via=site", ""] {
+        let mut viewer = page(&chromium, &upstream).await;
+        let url = upstream.url("http", &format!("/whep/{STREAM}{query}"));
+        viewer.value(&format!("ask('{}')", upstream.url("http", &format!("/whep/{STREAM}")))).await;
+        assert_eq!(call(&mut viewer, "play", &url).await, true);
+        pictures_advance(&mut viewer).await;
+        let ends = viewer.value("ends()").await;
+        assert_eq!(ends, serde_json::json!(["relay", "relay"]), "{query}");
+    }
+}
+
 #[tokio::test]
 async fn passwords_of_turn_servers_need_a_token() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("play.token");
     std::fs::write(&token, "open-sesame-open-sesame-open-sesame").unwrap();
     let access = format!("[access]\nplay_token_file = '{}'\n", token.display());
-    let upstream = upstream("192.0.2.1:3478".parse().unwrap(), &access).await;
+    let upstream = upstream("192.0.2.1:3478".parse().unwrap(), &access, "").await;
     for (method, path) in [("OPTIONS", "/webrtc/play/room/a"), ("POST", "/webrtc/play/room/a")] {
         let nobody = api::request(method, &upstream.address, path).await.unwrap();
         assert_eq!((nobody.status, nobody.header("Link")), (401, None), "{method} {path}");
