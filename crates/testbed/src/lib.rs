@@ -15,6 +15,7 @@ pub mod browser;
 pub mod media;
 pub mod peer;
 pub mod program;
+pub mod recorded;
 pub mod turn;
 mod websdk;
 
