@@ -20,6 +20,8 @@ struct Track {
     last: Option<i64>,
     /// The place of tick 0 on the timeline.
     offset: Timestamp,
+    /// The newest report: the sender's wall clock at a timestamp.
+    reported: Option<(u64, u32)>,
 }
 
 /// Places the tracks by when their first packets arrived, and better once reports say how their clocks are related
@@ -41,7 +43,7 @@ fn wall_clock(ntp: u64) -> Timestamp {
 
 impl Clock {
     pub(crate) fn add(&mut self, id: TrackId, rate: ClockRate) {
-        self.tracks.insert(id, Track { rate, last: None, offset: Timestamp::ZERO });
+        self.tracks.insert(id, Track { rate, last: None, offset: Timestamp::ZERO, reported: None });
     }
 
     /// Counts a timestamp without wrapping, near the track's newest.
@@ -57,33 +59,59 @@ impl Clock {
         let origin = *self.origin.get_or_insert(now);
         let track = self.tracks.get_mut(&id)?;
         let ticks = Self::extend(track, timestamp);
-        if track.last.is_none() {
+        let first = track.last.replace(ticks).is_none();
+        if first {
             let arrived = Timestamp::from(now.saturating_duration_since(origin));
             track.offset = arrived.saturating_sub(Timestamp::from_ticks(ticks, track.rate));
+            // Some senders report right before they begin, and then not for seconds.
+            if !self.settle(id) {
+                let others: Vec<TrackId> = self.tracks.keys().copied().filter(|other| *other != id).collect();
+                others.into_iter().for_each(|other| self.forward(other));
+            }
         }
-        track.last = Some(ticks);
+        let track = self.tracks.get(&id)?;
         Some(track.offset.saturating_add(Timestamp::from_ticks(ticks, track.rate)))
     }
 
     /// The sender's wall clock at a timestamp.
     pub(crate) fn report(&mut self, id: TrackId, ntp: u64, timestamp: u32) {
-        // Before its first packet a track's timestamps cannot be counted.
-        let Some(track) = self.tracks.get_mut(&id).filter(|track| track.last.is_some()) else { return };
-        let ticks = Timestamp::from_ticks(Self::extend(track, timestamp), track.rate);
-        let place = track.offset.saturating_add(ticks);
-        let reported = wall_clock(ntp);
+        let Some(track) = self.tracks.get_mut(&id) else { return };
+        track.reported = Some((ntp, timestamp));
+        let _ = self.settle(id);
+    }
+
+    /// Moves a track forward to where its newest report has it. False when it would go back, which pictures cannot, or
+    /// its clock was set anew: it stays then, and the others move to it as they report.
+    fn settle(&mut self, id: TrackId) -> bool {
+        let Some((place, reported)) = self.tracks.get(&id).and_then(Self::told) else { return true };
         let wall = *self.wall.get_or_insert_with(|| place.saturating_sub(reported));
         let correction = wall.saturating_add(reported).saturating_sub(place);
-        if correction.nanos().saturating_abs() <= TOLERANCE.nanos() {
-            return;
-        }
-        if (0..=MAX_CORRECTION.nanos()).contains(&correction.nanos()) {
-            track.offset = track.offset.saturating_add(correction);
+        let follows = (TOLERANCE.nanos().saturating_neg()..=MAX_CORRECTION.nanos()).contains(&correction.nanos());
+        if follows {
+            self.forward(id);
         } else {
-            // This track would go back, which pictures cannot, or its clock was set anew: it stays, and the others move to
-            // it as they report.
             self.wall = Some(place.saturating_sub(reported));
         }
+        follows
+    }
+
+    /// Moves a track forward to where its newest report has it, if it has one, and if that is neither too far nor
+    /// nothing.
+    fn forward(&mut self, id: TrackId) {
+        let (Some(track), Some(wall)) = (self.tracks.get_mut(&id), self.wall) else { return };
+        let Some((place, reported)) = Self::told(track) else { return };
+        let correction = wall.saturating_add(reported).saturating_sub(place);
+        if correction.nanos() > TOLERANCE.nanos() && correction.nanos() <= MAX_CORRECTION.nanos() {
+            track.offset = track.offset.saturating_add(correction);
+        }
+    }
+
+    /// Where a track has the timestamp of its newest report, and the sender's wall clock there. Before its first packet
+    /// a track's timestamps cannot be counted.
+    fn told(track: &Track) -> Option<(Timestamp, Timestamp)> {
+        let (ntp, timestamp) = track.reported.filter(|_| track.last.is_some())?;
+        let ticks = Timestamp::from_ticks(Self::extend(track, timestamp), track.rate);
+        Some((track.offset.saturating_add(ticks), wall_clock(ntp)))
     }
 }
 
@@ -125,6 +153,26 @@ mod tests {
             // The picture has gone forward to the sound.
             assert_eq!(clock.place(late, VIDEO, 93_000).map(Timestamp::millis), Some(133));
             assert_eq!(clock.place(late, AUDIO, 480_960).map(Timestamp::millis), Some(120));
+        }
+    }
+
+    #[test]
+    fn reports_before_the_first_packets_count() {
+        for late in [VIDEO, AUDIO] {
+            let (mut clock, now) = (clock(), Instant::now());
+            clock.report(VIDEO, NTP, 90_000);
+            clock.report(AUDIO, NTP, 480_000);
+            // Both of the same moment; one takes 100 ms longer.
+            let mut firsts = [(VIDEO, 90_000), (AUDIO, 480_000)];
+            if late == VIDEO {
+                firsts.reverse();
+            }
+            let [(early, its), (late, other)] = firsts;
+            assert_eq!(clock.place(now, early, its), Some(Timestamp::ZERO));
+            assert_eq!(clock.place(now + Duration::from_millis(100), late, other).map(Timestamp::millis), Some(100));
+            // Nobody waits for another report.
+            assert_eq!(clock.place(now, VIDEO, 93_600).map(Timestamp::millis), Some(140));
+            assert_eq!(clock.place(now, AUDIO, 481_920).map(Timestamp::millis), Some(140));
         }
     }
 
