@@ -15,6 +15,8 @@ use sluicegate_p2p::node::{self, Node, wire};
 use sluicegate_p2p::page;
 use url::Url;
 
+/// Each takes a UDP port, and memory at both ends.
+const MAX_STRANDS: usize = 32;
 /// How long a STUN server's name may take to be resolved.
 const RESOLVE: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,8 @@ pub(crate) struct Settings {
     turn: Option<turn::Turn>,
     /// Peers at once.
     peers: Option<usize>,
+    /// Further connections to a peer on a link that loses packets; 0 turns them off.
+    strands: Option<usize>,
     /// Bytes a second to all peers together, and to each.
     upload: Option<Size>,
     peer_upload: Option<Size>,
@@ -120,6 +124,9 @@ impl Settings {
         if self.peers == Some(0) {
             faults.push("peers must be at least 1".to_owned());
         }
+        if self.strands.is_some_and(|strands| strands > MAX_STRANDS) {
+            faults.push(format!("strands must be at most {MAX_STRANDS}"));
+        }
     }
 
     /// The node's configuration; none where it is to join no swarm.
@@ -147,6 +154,7 @@ impl Settings {
         config.rtc.turn = self.turn.as_ref().and_then(|turn| turn.server().ok());
         config.rtc.relay_only = self.turn.as_ref().is_some_and(turn::Turn::only);
         config.peers = self.peers.unwrap_or(config.peers);
+        config.strands.each = self.strands.unwrap_or(config.strands.each);
         config.upload = self.upload.map(|size| size.0);
         config.pacing.peer_rate = self.peer_upload.map(|size| size.0);
         config.prefetch = self.prefetch;
@@ -227,6 +235,7 @@ mod tests {
             (Settings { signal: Some("ws://host/?uid=".to_owned()), ..Settings::default() }, "query"),
             (Settings { public: Some("host".to_owned()), ..Settings::default() }, "PUBLICIP"),
             (Settings { peers: Some(0), ..Settings::default() }, "peers"),
+            (Settings { strands: Some(33), ..Settings::default() }, "strands"),
         ] {
             let faults = faults(&settings);
             assert!(faults.len() == 1 && faults[0].contains(name), "{faults:?}");

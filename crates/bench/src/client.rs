@@ -25,7 +25,11 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) async fn connect(address: &str) -> Result<Self, Error> {
-        let socket = TcpStream::connect(address).await.doing("connecting")?;
+        Self::over(TcpStream::connect(address).await.doing("connecting")?)
+    }
+
+    /// Over a connection that was made elsewhere.
+    pub(crate) fn over(socket: TcpStream) -> Result<Self, Error> {
         socket.set_nodelay(true).doing("connecting")?;
         Ok(Self { socket: BufReader::with_capacity(256 << 10, socket) })
     }

@@ -55,6 +55,12 @@ enum What {
     /// The floor itself, as a server that does nothing but send. Started by `fanout`.
     #[command(hide = true)]
     Floor(floor::Arguments),
+    /// A node that fetches, in a process of its own, so that it can run in another network. Started by `p2p`.
+    #[command(hide = true)]
+    ChunkPeer(p2p::peer::Arguments),
+    /// The origin of the chunk nodes, likewise.
+    #[command(hide = true)]
+    ChunkOrigin(p2p::origin::Arguments),
 }
 
 #[tokio::main]
@@ -68,6 +74,8 @@ async fn main() -> ExitCode {
         What::All => all().await,
         What::Soak(arguments) => soak::run(&arguments).await,
         What::Floor(arguments) => floor::run(&arguments),
+        What::ChunkPeer(arguments) => p2p::peer::run(&arguments).await,
+        What::ChunkOrigin(arguments) => p2p::origin::run(&arguments).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

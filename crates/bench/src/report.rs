@@ -17,6 +17,12 @@ pub(crate) fn row(what: &str, got: f64, unit: &str, aim: Option<f64>) {
     line(&format!("{what:<58} {got:>10.3} {unit:<8} {verdict}"));
 }
 
+/// Prints a figure that is to be no less than what we aim for.
+pub(crate) fn at_least(what: &str, got: f64, unit: &str, aim: f64) {
+    let verdict = if got >= aim { "reached" } else { "NOT REACHED" };
+    line(&format!("{what:<58} {got:>10.3} {unit:<8} {verdict} (aim >= {aim} {unit})"));
+}
+
 /// The value below which `percent` of the sorted values lie.
 pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let at = (sorted.len().saturating_sub(1)) * percent / 100;

@@ -17,5 +17,6 @@ pub mod pacer;
 pub mod page;
 pub mod peer;
 pub mod signal;
+pub mod strands;
 
 mod allowance;

@@ -9,6 +9,7 @@ mod fetches;
 mod library;
 mod link;
 mod state;
+mod strand;
 mod swarm;
 mod table;
 pub mod wire;
@@ -29,7 +30,7 @@ pub use state::{PeerInfo, Peers};
 pub use table::{Action, Stage, Table};
 
 use crate::chunk::{Code, Key};
-use crate::{pacer, peer};
+use crate::{pacer, peer, strands};
 
 /// Signalling messages that wait for the server, and those that wait for the node: an offer and some candidates for each
 /// of a thousand newcomers.
@@ -62,6 +63,8 @@ pub struct Config {
     pub session: peer::Limits,
     /// How fast chunks go to a peer.
     pub pacing: pacer::Limits,
+    /// Further connections to a peer on a link that loses packets.
+    pub strands: strands::Limits,
     /// Bytes a second to all peers together. Default none.
     pub upload: Option<u64>,
     /// Whether a segment that a peer asks about is loaded before the peer wants it. Default no: of all that have it, a
@@ -92,6 +95,7 @@ impl Config {
             peers: 256,
             session: peer::Limits::default(),
             pacing,
+            strands: strands::Limits::default(),
             upload: None,
             prefetch: false,
             ping: Duration::from_secs(30),
@@ -143,7 +147,8 @@ impl Node {
         }
         let text = format!("{}{}", config.signal, config.uid);
         let url = Url::parse(&text).map_err(|_| Error::Url { url: config.signal.to_string() })?;
-        let rtc = sluicegate_rtc_driver::Config { max_sessions: config.peers.saturating_mul(2), ..config.rtc.clone() };
+        let max_sessions = config.peers.saturating_mul(2).saturating_add(config.strands.all);
+        let rtc = sluicegate_rtc_driver::Config { max_sessions, ..config.rtc.clone() };
         let driver = Driver::bind(rtc)?;
         // Two fifths of a Linux buffer are payload, with room to spare.
         let window = u32::try_from(driver.receive_buffer() / 5 * 2).unwrap_or(u32::MAX);

@@ -70,7 +70,13 @@ pub enum Output {
     Hello {
         /// Bytes that it can take in one burst, where it is a node of ours.
         window: Option<u32>,
+        /// Further connections that it takes.
+        strands: usize,
     },
+    /// The peer offers a further connection: its number and description.
+    Offered(u32, String),
+    /// The peer answers our offer of one, or refuses it.
+    Answered(u32, Option<String>),
     /// A message was dropped, and why; for metrics.
     Dropped(&'static str),
 }
@@ -89,13 +95,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// A peer whose channel has just opened. It is told that we can take a burst of `window` bytes.
+    /// A peer whose channel has just opened. It is told that we can take a burst of `window` bytes, and so many further
+    /// connections.
     #[must_use]
-    pub fn new(now: Instant, limits: Limits, window: u32) -> Self {
+    pub fn new(now: Instant, limits: Limits, window: u32, strands: usize) -> Self {
         let sender = Sender::new(limits.tasks, limits.active);
         let allowance = Allowance::new(now, limits.burst, limits.rate);
         // Existing nodes ping at this point, and so do we; they ignore the second.
-        let hello = Message::Hello { version: VERSION, window: Some(window) };
+        let hello = Message::Hello { version: VERSION, window: Some(window), strands };
         let outputs = [Message::Ping, hello].map(Output::Say).into();
         Self { limits, sender, version: None, questions: VecDeque::new(), looking: 0, outputs, allowance }
     }
@@ -139,10 +146,13 @@ impl Session {
                 self.sender.clear();
                 self.questions.clear();
             }
-            Message::Hello { version, window } => {
+            Message::Hello { version, window, strands } => {
                 self.version = Some(version);
-                self.outputs.push_back(Output::Hello { window });
+                self.outputs.push_back(Output::Hello { window, strands });
             }
+            Message::Offer(strand, sdp) if self.speaks_ours() => self.outputs.push_back(Output::Offered(strand, sdp)),
+            Message::Answer(strand, sdp) => self.outputs.push_back(Output::Answered(strand, sdp)),
+            Message::Offer(..) => self.outputs.push_back(Output::Dropped("unknown")),
             Message::Error(key, code) => self.outputs.push_back(Output::Refused(key, code)),
         }
     }

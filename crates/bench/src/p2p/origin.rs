@@ -8,10 +8,14 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::error::{Doing, Error};
+use crate::report::line;
 
 /// The video and its stream.
 pub(super) const VID: &str = "bench-video";
 pub(super) const ITAG: u16 = 134;
+/// Bytes of a segment, and of the last one.
+pub(super) const SEGMENT: u32 = 630_000;
+const SMALL: u32 = 1_000;
 /// Bytes before the index.
 const INIT: u64 = 100;
 
@@ -28,7 +32,7 @@ fn byte(at: u64) -> u8 {
 }
 
 impl Layout {
-    pub(super) fn new(lengths: Vec<u32>) -> Result<Self, Error> {
+    fn new(lengths: Vec<u32>) -> Result<Self, Error> {
         let references =
             lengths.iter().map(|size| Reference { size: *size, duration: 2_000, is_index: false }).collect();
         let sidx = Sidx { timescale: 1_000, earliest: 0, first_offset: 0, references };
@@ -36,7 +40,15 @@ impl Layout {
         Ok(Self { index, lengths })
     }
 
-    fn media(&self) -> u64 {
+    /// Segments of the size that the existing node was measured with, and a last one of a single chunk.
+    pub(super) fn even(segments: usize) -> Result<Self, Error> {
+        let mut lengths = vec![SEGMENT; segments];
+        lengths.push(SMALL);
+        Self::new(lengths)
+    }
+
+    /// Where the first segment begins in the stream.
+    pub(super) fn media(&self) -> u64 {
         INIT + self.index.len() as u64
     }
 
@@ -49,8 +61,15 @@ impl Layout {
         self.lengths.get(index).map_or(0, |length| *length as usize)
     }
 
+    /// Whether a segment has come as it must. Comparing a piece is enough to see a chunk in a wrong place, and costs the
+    /// machine less than all of it.
+    pub(super) fn is_right(&self, index: usize, got: &[u8]) -> bool {
+        let expected = self.length(index);
+        got.len() == expected && (0..expected).step_by(997).all(|at| got.get(at) == Some(&self.at(index, at)))
+    }
+
     /// A byte of a segment as it must arrive.
-    pub(super) fn at(&self, index: usize, at: usize) -> u8 {
+    fn at(&self, index: usize, at: usize) -> u8 {
         let before: u64 = self.lengths.iter().take(index).copied().map(u64::from).sum();
         byte(self.media() + before + at as u64)
     }
@@ -83,9 +102,26 @@ impl Layout {
     }
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Where to listen.
+    #[arg(long)]
+    listen: String,
+    /// Segments of the stream.
+    #[arg(long)]
+    segments: usize,
+}
+
+/// Serves it as a program of its own.
+pub(crate) async fn run(arguments: &Arguments) -> Result<(), Error> {
+    let address = serve(Layout::even(arguments.segments)?, &arguments.listen).await?;
+    line(&format!("listening on http://{address}/"));
+    std::future::pending().await
+}
+
 /// Serves it until the bench ends; gives the address.
-pub(super) async fn serve(layout: Layout) -> Result<String, Error> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.doing("opening the origin")?;
+pub(super) async fn serve(layout: Layout, listen: &str) -> Result<String, Error> {
+    let listener = TcpListener::bind(listen).await.doing("opening the origin")?;
     let address = listener.local_addr().doing("opening the origin")?;
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {

@@ -64,13 +64,19 @@ pub enum Message {
     Quit(Key),
     /// No more of anything: `quit` with the id `""` and index 0.
     QuitAll,
-    /// Said once at the start by our own peers, who then speak the three below.
+    /// Said once at the start by our own peers, who then speak what follows.
     Hello {
         /// What the sender speaks.
         version: u64,
         /// Bytes that it can take in one burst. Nodes tell it; who does not is treated as a browser.
         window: Option<u32>,
+        /// Further connections that it takes from the receiver.
+        strands: usize,
     },
+    /// A further connection to this peer, numbered by its caller, and the description of the caller.
+    Offer(u32, String),
+    /// The description of who takes it, or none where it is not taken.
+    Answer(u32, Option<String>),
     /// It does not come.
     Error(Key, Code),
     /// Send these chunks again.
@@ -104,6 +110,8 @@ impl Message {
             let id = data.get("id").and_then(Value::as_str).unwrap_or_default();
             Key::new(id, index(data.get("index").unwrap_or(&Value::Null)))
         };
+        let strand = || u32::try_from(data.get("strand")?.as_u64()?).ok();
+        let sdp = || data.get("sdp").and_then(Value::as_str).map(str::to_owned);
         Some(match value.get("event")?.as_str()? {
             "ping" => Self::Ping,
             "pong" => Self::Pong,
@@ -121,7 +129,14 @@ impl Message {
                     .get("window")
                     .and_then(Value::as_u64)
                     .map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
+                strands: data
+                    .get("strands")
+                    .and_then(Value::as_u64)
+                    .and_then(|strands| usize::try_from(strands).ok())
+                    .unwrap_or_default(),
             },
+            "offer" => Self::Offer(strand()?, sdp()?),
+            "answer" => Self::Answer(strand()?, sdp()),
             "error" => {
                 let code = data.get("code").and_then(Value::as_str).unwrap_or_default();
                 Self::Error(key(), Code::read(code))
@@ -153,10 +168,15 @@ impl Message {
             Self::Resolve(key) => about("resolve", key),
             Self::Quit(key) => about("quit", key),
             Self::QuitAll => about("quit", &Key::new("", 0)),
-            Self::Hello { version, window: None } => json!({"event": "hello", "data": {"v": version}}).to_string(),
-            Self::Hello { version, window: Some(bytes) } => {
-                json!({"event": "hello", "data": {"v": version, "window": bytes}}).to_string()
+            Self::Hello { version, window, strands } => {
+                let mut data = json!({"v": version, "strands": strands});
+                if let Some(bytes) = window {
+                    data["window"] = json!(bytes);
+                }
+                json!({"event": "hello", "data": data}).to_string()
             }
+            Self::Offer(strand, sdp) => json!({"event": "offer", "data": {"strand": strand, "sdp": sdp}}).to_string(),
+            Self::Answer(strand, sdp) => json!({"event": "answer", "data": {"strand": strand, "sdp": sdp}}).to_string(),
             Self::Error(Key { id, index }, code) => {
                 json!({"event": "error", "data": {"id": id, "index": index, "code": code.name()}}).to_string()
             }

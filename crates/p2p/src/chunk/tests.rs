@@ -135,7 +135,13 @@ fn any_message() -> impl Strategy<Value = Message> {
         any_key().prop_map(Message::Found),
         any_key().prop_map(Message::Resolve),
         any_key().prop_map(Message::Quit),
-        any::<Option<u32>>().prop_map(|window| Message::Hello { version: 1, window }),
+        (any::<Option<u32>>(), 0..20_usize).prop_map(|(window, strands)| Message::Hello {
+            version: 1,
+            window,
+            strands
+        }),
+        (any::<u32>(), ".*").prop_map(|(strand, sdp)| Message::Offer(strand, sdp)),
+        (any::<u32>(), any::<Option<String>>()).prop_map(|(strand, sdp)| Message::Answer(strand, sdp)),
         (any_key(), codes).prop_map(|(key, code)| Message::Error(key, code)),
         (any_key(), proptest::collection::vec(0..2000_usize, 0..50))
             .prop_map(|(key, chunks)| Message::Resend(key, chunks)),

@@ -1,5 +1,7 @@
 //! The task of one peer: its connection, what it asks for, and the pace of what it gets.
 
+mod chunks;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,10 +15,11 @@ use sluicegate_rtc_driver::{ChannelId, CloseReason, Connection, Event, State};
 use tokio::sync::mpsc;
 
 use super::state::{Link, Shared, lock};
+use super::strand::{Carrier, Made, Name, Strands};
 use super::swarm::{News, Notice, writer};
 use super::wire;
 use crate::chunk::{Code, Key, Message};
-use crate::pacer::{Kind, Pacer, Verdict};
+use crate::pacer::{Kind, Pacer, Share};
 use crate::peer::{Output, Progress, Session};
 
 /// How long a segment, or the answer to a question about one, may take.
@@ -25,8 +28,6 @@ const SOURCE: Duration = Duration::from_secs(20);
 const SEND: Duration = Duration::from_secs(10);
 /// How often the round trip is looked up; it is measured once a second.
 const MEASURE: Duration = Duration::from_secs(1);
-/// Chunks sent before other things get their turn.
-const TURN: usize = 4;
 /// Work under way for a peer, beyond which nothing is loaded ahead.
 const AHEAD: usize = 8;
 
@@ -43,6 +44,8 @@ pub(super) enum Command {
     Ping,
     /// Tell it this.
     Say(Message),
+    /// A further connection was made, or could not be.
+    Strand(Name, Option<Made>),
 }
 
 /// What came of work for the peer.
@@ -52,18 +55,12 @@ enum Done {
     Ahead,
 }
 
-/// When the next chunk may go.
-enum Turn {
-    Idle,
-    At(Instant),
-    Below(usize),
-}
-
 struct Channel {
-    id: ChannelId,
+    carrier: Carrier,
     session: Session,
-    pacer: Pacer,
-    /// The next chunk's turn among all peers.
+    /// The upload to this peer.
+    share: Share,
+    /// The next chunk's turn among all peers and by this share.
     slot: Option<Instant>,
 }
 
@@ -75,6 +72,7 @@ pub(super) struct Runner {
     tell: mpsc::Sender<Notice>,
     outgoing: mpsc::Sender<String>,
     channel: Option<Channel>,
+    strands: Strands,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     probing: bool,
 }
@@ -88,8 +86,9 @@ impl Runner {
         tell: mpsc::Sender<Notice>,
         outgoing: mpsc::Sender<String>,
     ) -> Self {
+        let strands = Strands::new(shared.config.strands.clone());
         let work = FuturesUnordered::new();
-        Self { shared, link, connection, commands, tell, outgoing, channel: None, work, probing: false }
+        Self { shared, link, connection, commands, tell, outgoing, channel: None, strands, work, probing: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -112,15 +111,7 @@ impl Runner {
         let mut measure = tokio::time::interval(MEASURE);
         loop {
             self.act().await?;
-            let turn = self.send_chunks().await?;
-            let handle = self.connection.handle().clone();
-            let next = async move {
-                match turn {
-                    Turn::Idle => std::future::pending().await,
-                    Turn::At(at) => tokio::time::sleep_until(at.into()).await,
-                    Turn::Below(bytes) => handle.drained(bytes).await,
-                }
-            };
+            let turn = self.send_chunks().await;
             tokio::select! {
                 event = self.connection.next() => {
                     if let Some(reason) = self.event(event?).await {
@@ -129,7 +120,8 @@ impl Runner {
                 }
                 command = self.commands.recv() => self.command(command?).await,
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.done(done),
-                () = next => {}
+                Some((name, came)) = self.strands.next() => self.strand(name, came),
+                () = turn.comes() => {}
                 _ = measure.tick() => self.measure().await,
             }
         }
@@ -151,7 +143,7 @@ impl Runner {
                 let _ = self.outgoing.try_send(text);
             }
             Event::ChannelOpen { channel, label, .. } => self.opened(channel, label).await,
-            Event::ChannelClosed(id) if self.channel.as_ref().is_some_and(|channel| channel.id == id) => {
+            Event::ChannelClosed(id) if self.channel.as_ref().is_some_and(|channel| channel.carrier.channel == id) => {
                 self.channel = None;
                 self.link.open.store(false, Ordering::Relaxed);
                 // A connection without a channel serves nobody.
@@ -166,7 +158,7 @@ impl Runner {
     async fn opened(&mut self, id: ChannelId, label: String) {
         if let Some(old) = self.channel.take() {
             // The peer has chosen another; existing nodes close the earlier one too.
-            self.connection.handle().close_channel(old.id);
+            self.connection.handle().close_channel(old.carrier.channel);
         }
         let kind = {
             let mut live = lock(&self.link.live);
@@ -174,9 +166,12 @@ impl Runner {
             live.kind
         };
         let config = &self.shared.config;
-        let session = Session::new(Instant::now(), config.session.clone(), self.shared.window);
+        let now = Instant::now();
+        let session = Session::new(now, config.session.clone(), self.shared.window, config.strands.each);
         let pacer = Pacer::new(config.pacing.clone(), kind);
-        self.channel = Some(Channel { id, session, pacer, slot: None });
+        let carrier = Carrier { handle: self.connection.handle().clone(), channel: id, pacer, used: now };
+        let share = Share::new(config.pacing.peer_rate);
+        self.channel = Some(Channel { carrier, session, share, slot: None });
         self.link.open.store(true, Ordering::Relaxed);
         tracing::debug!(peer = self.link.uid, "channel open");
         self.measure().await;
@@ -189,7 +184,7 @@ impl Runner {
         }
         self.link.received.fetch_add(message.len() as u64, Ordering::Relaxed);
         metrics::counter!("sluicegate_p2p_received_bytes_total").increment(message.len() as u64);
-        let Some(channel) = self.channel.as_mut().filter(|channel| channel.id == id) else { return };
+        let Some(channel) = self.channel.as_mut().filter(|channel| channel.carrier.channel == id) else { return };
         match message {
             rtc::Message::Text(text) => channel.session.handle_text(Instant::now(), &text),
             rtc::Message::Binary(bytes) => channel.session.handle_binary(&bytes),
@@ -222,6 +217,10 @@ impl Runner {
                 self.say(&message).await;
                 None
             }
+            Command::Strand(name, made) => {
+                self.made(name, made).await;
+                None
+            }
         };
         if let Some(error) = failed {
             tracing::debug!(peer = uid, %error, "signalling refused");
@@ -234,7 +233,7 @@ impl Runner {
         let text = message.encode();
         self.link.sent.fetch_add(text.len() as u64, Ordering::Relaxed);
         let handle = self.connection.handle();
-        let sent = tokio::time::timeout(SEND, handle.send(channel.id, rtc::Message::Text(text))).await;
+        let sent = tokio::time::timeout(SEND, handle.send(channel.carrier.channel, rtc::Message::Text(text))).await;
         if !matches!(sent, Ok(Ok(()))) {
             handle.close();
         }
@@ -279,7 +278,9 @@ impl Runner {
                     tracing::debug!(peer = self.link.uid, %key, code = code.name(), "a segment cannot be sent");
                     metrics::counter!("sluicegate_p2p_failed_segments_total", "code" => code.name()).increment(1);
                 }
-                Output::Hello { window } => self.hello(window),
+                Output::Hello { window, strands } => self.hello(window, strands),
+                Output::Offered(number, sdp) => self.offered(number, sdp).await,
+                Output::Answered(number, sdp) => self.answered(number, sdp).await,
                 Output::Dropped(why) => {
                     metrics::counter!("sluicegate_p2p_dropped_messages_total", "why" => why).increment(1);
                 }
@@ -288,11 +289,12 @@ impl Runner {
         Some(())
     }
 
-    fn hello(&mut self, window: Option<u32>) {
+    fn hello(&mut self, window: Option<u32>, strands: usize) {
         self.link.ours.store(true, Ordering::Relaxed);
+        self.strands.allow(strands);
         if let (Some(channel), Some(window)) = (&mut self.channel, window) {
             let kind = Kind::Node { window };
-            channel.pacer.set_kind(kind);
+            channel.carrier.pacer.set_kind(kind);
             lock(&self.link.live).kind = kind;
         }
     }
@@ -327,50 +329,5 @@ impl Runner {
                 Done::Ahead
             }));
         }
-    }
-
-    /// Sends chunks while the pace lets them go, and tells when it lets the next one.
-    async fn send_chunks(&mut self) -> Option<Turn> {
-        for _ in 0..TURN {
-            let Some(channel) = &mut self.channel else { return Some(Turn::Idle) };
-            let (now, handle) = (Instant::now(), self.connection.handle());
-            let buffered = handle.buffered();
-            channel.pacer.handle_buffered(now, buffered);
-            self.link.buffered.store(buffered, Ordering::Relaxed);
-            self.link.tasks.store(channel.session.tasks(), Ordering::Relaxed);
-            let Some(length) = channel.session.next_length() else { return Some(Turn::Idle) };
-            match channel.pacer.verdict(now, buffered, length) {
-                Verdict::Send => {}
-                Verdict::At(at) => return Some(Turn::At(at)),
-                Verdict::Below(bytes) => return Some(Turn::Below(bytes)),
-            }
-            let slot = *channel.slot.get_or_insert_with(|| lock(&self.shared.share).reserve(now, length));
-            if slot > now {
-                return Some(Turn::At(slot));
-            }
-            channel.slot = None;
-            let Some(chunk) = channel.session.poll_chunk() else { continue };
-            let sent = tokio::time::timeout(SEND, handle.send(channel.id, rtc::Message::Binary(chunk))).await;
-            if !matches!(sent, Ok(Ok(()))) {
-                handle.close();
-                channel.session.handle_text(now, &Message::QuitAll.encode());
-                return Some(Turn::Idle);
-            }
-            channel.pacer.handle_sent(now, length);
-            self.link.sent.fetch_add(length as u64, Ordering::Relaxed);
-            metrics::counter!("sluicegate_p2p_sent_bytes_total").increment(length as u64);
-        }
-        Some(Turn::At(Instant::now()))
-    }
-
-    async fn measure(&mut self) {
-        let Some(channel) = &mut self.channel else { return };
-        let Ok(status) = self.connection.handle().status().await else { return };
-        if let Some(round_trip) = status.round_trip {
-            channel.pacer.handle_round_trip(round_trip);
-        }
-        self.link.buffered.store(self.connection.handle().buffered(), Ordering::Relaxed);
-        let mut live = lock(&self.link.live);
-        (live.round_trip, live.address) = (status.round_trip, status.remote);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use super::link::Command;
@@ -42,6 +42,8 @@ pub struct PeerInfo {
     pub buffered: usize,
     /// Segments that wait to be sent to it.
     pub tasks: usize,
+    /// Further connections with it that are open.
+    pub strands: usize,
     /// Bytes of messages sent and received.
     pub sent: u64,
     /// Likewise.
@@ -75,6 +77,7 @@ pub(super) struct Link {
     pub(super) received: AtomicU64,
     pub(super) buffered: AtomicUsize,
     pub(super) tasks: AtomicUsize,
+    pub(super) strands: AtomicUsize,
     pub(super) open: AtomicBool,
     pub(super) ours: AtomicBool,
     pub(super) live: Mutex<Live>,
@@ -94,6 +97,7 @@ impl Link {
             received: AtomicU64::new(0),
             buffered: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
+            strands: AtomicUsize::new(0),
             open: AtomicBool::new(false),
             ours: AtomicBool::new(false),
             live: Mutex::new(live),
@@ -111,6 +115,7 @@ impl Link {
             label: live.label,
             buffered: self.buffered.load(Ordering::Relaxed),
             tasks: self.tasks.load(Ordering::Relaxed),
+            strands: self.strands.load(Ordering::Relaxed),
             sent: self.sent.load(Ordering::Relaxed),
             received: self.received.load(Ordering::Relaxed),
             round_trip: live.round_trip,
@@ -130,6 +135,8 @@ pub(super) struct Shared {
     /// Bytes that we can take in one burst.
     pub(super) window: u32,
     pub(super) share: Mutex<Share>,
+    /// Places for further connections.
+    pub(super) strands: Arc<Semaphore>,
     pub(super) links: Mutex<HashMap<String, Arc<Link>>>,
     pub(super) listeners: Mutex<Vec<(Key, u64, Listener)>>,
     pub(super) fetches: AtomicU64,
@@ -149,8 +156,9 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(super) fn new(config: Config, segments: Arc<dyn Segments>, window: u32) -> Self {
         let share = Mutex::new(Share::new(config.upload));
+        let strands = Arc::new(Semaphore::new(config.strands.all.min(Semaphore::MAX_PERMITS)));
         let (links, listeners) = (Mutex::default(), Mutex::default());
-        Self { config, segments, window, share, links, listeners, fetches: AtomicU64::new(0) }
+        Self { config, segments, window, share, strands, links, listeners, fetches: AtomicU64::new(0) }
     }
 
     pub(super) fn peers(&self) -> Vec<PeerInfo> {

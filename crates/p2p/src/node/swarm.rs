@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::link::{Command, Runner};
 use super::state::{Link, Shared, lock};
+use super::strand::{Made, Name};
 use super::table::{Action, Table};
 use super::wire::{self, Heard};
 use crate::pacer::Kind;
@@ -36,6 +37,8 @@ pub(super) enum News {
     Talk,
     /// Its connection has ended.
     Closed { orderly: bool },
+    /// It is to have a further connection: for its own offer, or for one of ours.
+    Strand(Name, Option<String>),
 }
 
 pub(super) struct Swarm {
@@ -46,6 +49,8 @@ pub(super) struct Swarm {
     incoming: mpsc::Receiver<String>,
     tell: mpsc::Sender<Notice>,
     told: mpsc::Receiver<Notice>,
+    /// Where further connections call from, by their number.
+    ports: Vec<Option<Driver>>,
     last: u64,
 }
 
@@ -69,7 +74,7 @@ impl Swarm {
     ) -> Self {
         let table = Table::new(shared.config.uid.clone(), shared.config.peers);
         let (tell, told) = mpsc::channel(NOTICES);
-        Self { shared, driver, table, outgoing, incoming, tell, told, last: 0 }
+        Self { shared, driver, table, outgoing, incoming, tell, told, ports: Vec::new(), last: 0 }
     }
 
     pub(super) async fn run(mut self, shutdown: Shutdown) {
@@ -92,7 +97,7 @@ impl Swarm {
                     Some(text) => self.hear(&text),
                     None => break,
                 },
-                Some(notice) = self.told.recv() => self.note(&notice),
+                Some(notice) = self.told.recv() => self.note(notice).await,
                 () = due => self.table.handle_timeout(Instant::now()),
             }
         }
@@ -101,7 +106,9 @@ impl Swarm {
                 abort.abort();
             }
         }
-        self.driver.shutdown().await;
+        for driver in self.ports.into_iter().flatten().chain([self.driver]) {
+            driver.shutdown().await;
+        }
         drop(guard);
     }
 
@@ -113,20 +120,59 @@ impl Swarm {
         }
     }
 
-    fn note(&mut self, notice: &Notice) {
+    async fn note(&mut self, notice: Notice) {
         let Notice { uid, number, news } = notice;
         // What an earlier connection still tells changes nothing.
-        if lock(&self.shared.links).get(uid).is_none_or(|link| link.number != *number) {
+        if lock(&self.shared.links).get(&uid).is_none_or(|link| link.number != number) {
             return;
         }
         match news {
-            News::Open => self.table.handle_open(uid),
-            News::Talk => self.table.handle_talk(uid),
+            News::Open => self.table.handle_open(&uid),
+            News::Talk => self.table.handle_talk(&uid),
             News::Closed { orderly } => {
-                lock(&self.shared.links).remove(uid);
-                self.table.handle_closed(Instant::now(), uid, *orderly);
+                lock(&self.shared.links).remove(&uid);
+                self.table.handle_closed(Instant::now(), &uid, orderly);
+            }
+            News::Strand(name, offer) => {
+                let made = self.strand(name, offer).await;
+                self.command(&uid, Command::Strand(name, made));
             }
         }
+    }
+
+    /// Makes a further connection, where there is a place for it.
+    async fn strand(&mut self, name: Name, offer: Option<String>) -> Option<Made> {
+        let permit = Arc::clone(&self.shared.strands).try_acquire_owned().ok()?;
+        let made = match offer {
+            Some(offer) => self.driver.answer(offer, Options::default()).await,
+            None => {
+                // Chunks may come in any order: none waits for what another has lost.
+                let unordered = ChannelOptions { ordered: false, ..ChannelOptions::default() };
+                let channels = vec![(LABEL.to_owned(), unordered)];
+                self.port(name.number)?.offer(Options { channels, ..Options::default() }).await
+            }
+        };
+        let (connection, sdp) = made.inspect_err(|error| tracing::debug!(%error, "no further connection")).ok()?;
+        Some(Made { connection, sdp, permit })
+    }
+
+    /// Two connections between the same two ports cannot be told apart: each number has a port of its own, from which it
+    /// calls all peers. They are on the one port that is known to be open.
+    fn port(&mut self, number: u32) -> Option<&Driver> {
+        let limits = &self.shared.config.strands;
+        let number = usize::try_from(number).ok().filter(|number| *number < limits.each)?;
+        if self.ports.len() <= number {
+            self.ports.resize_with(number + 1, || None);
+        }
+        let port = self.ports.get_mut(number)?;
+        if port.is_none() {
+            let mut config = self.shared.config.rtc.clone();
+            config.listen.iter_mut().for_each(|address| address.set_port(0));
+            (config.tcp_listen, config.stun_server, config.stun_name) = (Vec::new(), None, None);
+            config.max_sessions = limits.all.max(1);
+            *port = Driver::bind(config).inspect_err(|error| tracing::debug!(%error, "no further port")).ok();
+        }
+        port.as_ref()
     }
 
     fn command(&self, uid: &str, command: Command) {

@@ -13,6 +13,11 @@ const ASKS = 5;
 // How long nobody may have a segment before all are asked again.
 const AGAIN = 2000;
 const RECONNECT = 1000;
+// Further connections that a node may open to carry chunks over a link that loses packets; how long one of ours may look
+// for addresses of its own, and how long one may take to open.
+const STRANDS = 15;
+const ADDRESSES = 500;
+const OPENING = 10000;
 
 /** A name among peers, kept for the life of the tab. */
 function ownUid() {
@@ -36,6 +41,7 @@ class Peer {
         this.ours = false;
         this.connection = new RTCPeerConnection({iceServers: swarm.iceServers});
         this.early = [];
+        this.strands = new Map();
         this.connection.onicecandidate = ({candidate}) => {
             if (candidate?.candidate) {
                 swarm.signal('candidate', uid, candidate.toJSON());
@@ -62,7 +68,7 @@ class Peer {
         this.channel = channel;
         channel.binaryType = 'arraybuffer';
         const open = () => {
-            this.say('hello', {v: 1});
+            this.say('hello', {v: 1, strands: STRANDS});
             this.swarm.opened(this);
         };
         channel.onopen = open;
@@ -123,9 +129,52 @@ class Peer {
             this.say('pong');
         } else if (event === 'hello') {
             this.ours = true;
+        } else if (event === 'offer') {
+            this.strand(data?.strand, data?.sdp).catch(() => this.say('answer', {strand: data?.strand}));
         } else if (event === 'found' || event === 'error') {
             this.swarm.wanted.get(`${data?.id}|${data?.index}`)?.[event](this);
         }
+    }
+
+    /** Takes a further connection. All of it goes over the channel; the addresses stand in the descriptions. */
+    async strand(number, sdp) {
+        this.strands.get(number)?.close();
+        if (!Number.isInteger(number) || this.strands.size >= STRANDS) {
+            throw new Error('no room');
+        }
+        const connection = new RTCPeerConnection({iceServers: this.swarm.iceServers});
+        this.strands.set(number, connection);
+        const over = () => {
+            connection.close();
+            if (this.strands.get(number) === connection) {
+                this.strands.delete(number);
+            }
+        };
+        const opening = setTimeout(over, OPENING);
+        connection.onconnectionstatechange = () => {
+            if (['failed', 'closed'].includes(connection.connectionState)) {
+                over();
+            }
+        };
+        connection.ondatachannel = ({channel}) => {
+            clearTimeout(opening);
+            channel.binaryType = 'arraybuffer';
+            channel.onclose = over;
+            channel.onmessage = ({data}) => typeof data !== 'string' && this.chunk(data);
+        };
+        try {
+            await connection.setRemoteDescription({type: 'offer', sdp});
+            await connection.setLocalDescription();
+            await new Promise((resolve) => {
+                setTimeout(resolve, ADDRESSES);
+                connection.onicegatheringstatechange = () => connection.iceGatheringState === 'complete' && resolve();
+                connection.onicegatheringstatechange();
+            });
+        } catch (error) {
+            over();
+            throw error;
+        }
+        this.say('answer', {strand: number, sdp: connection.localDescription.sdp});
     }
 
     chunk(buffer) {
@@ -143,7 +192,8 @@ class Peer {
     close() {
         if (!this.closed) {
             this.closed = true;
-            this.connection.close();
+            [this.connection, ...this.strands.values()].forEach((connection) => connection.close());
+            this.strands.clear();
             this.swarm.gone(this);
         }
     }

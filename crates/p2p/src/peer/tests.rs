@@ -24,8 +24,8 @@ fn outputs(session: &mut Session) -> Vec<Output> {
 
 fn session() -> (Session, Instant) {
     let now = Instant::now();
-    let mut session = Session::new(now, Limits::default(), 500_000);
-    let hello = Message::Hello { version: 1, window: Some(500_000) };
+    let mut session = Session::new(now, Limits::default(), 500_000, 15);
+    let hello = Message::Hello { version: 1, window: Some(500_000), strands: 15 };
     assert_eq!(outputs(&mut session), [Output::Say(Message::Ping), Output::Say(hello)]);
     (session, now)
 }
@@ -109,8 +109,8 @@ fn errors_are_told_to_our_own_only() {
     says(&mut session, now, &Message::Resolve(key(7)));
     session.handle_loaded(&key(7), Err(Code::NotFound));
     assert_eq!(outputs(&mut session), [Output::Failed(key(7), Code::NotFound)]);
-    let hello = Message::Hello { version: 1, window: None };
-    assert_eq!(says(&mut session, now, &hello), [Output::Hello { window: None }]);
+    let hello = Message::Hello { version: 1, window: None, strands: 0 };
+    assert_eq!(says(&mut session, now, &hello), [Output::Hello { window: None, strands: 0 }]);
     says(&mut session, now, &Message::Resolve(key(8)));
     session.handle_loaded(&key(8), Err(Code::Source));
     let told = |key: Key, code| [Output::Say(Message::Error(key.clone(), code)), Output::Failed(key, code)];

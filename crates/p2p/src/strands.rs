@@ -1,0 +1,241 @@
+//! How many further connections a peer gets: on a link that loses packets each one carries only so much.
+//!
+//! SCTP takes every loss for congestion: at 1 % and 50 ms an association sends 2 Mbit/s, on whatever link (about packet /
+//! round trip / √loss). Several side by side send several times as much. Loss itself is not to be seen from here, so that
+//! [`Growth`] tries: where a peer far away is busy and gets little, it opens some more, and keeps them if that helped.
+//! Instants in, a number out.
+
+use std::time::{Duration, Instant};
+
+/// How much time in which there was something to send makes a sample, and how many round trips at least.
+const SAMPLE: Duration = Duration::from_millis(500);
+const LONGEST_SAMPLE: Duration = Duration::from_secs(2);
+const ROUND_TRIPS: u32 = 10;
+/// How long new connections may take to open; then what there is counts.
+const SETTLE: Duration = Duration::from_secs(3);
+/// What counts as more, as a part of what was: shares of a link swing by less.
+const GAIN: f64 = 1.25;
+/// How long nothing is tried after it has not helped, doubled each time up to the second.
+const HOLD: Duration = Duration::from_secs(60);
+const LONGEST_HOLD: Duration = Duration::from_secs(960);
+/// A peer with as much under way in each round trip is not held up by loss: at 50 ms these are 84 Mbit/s.
+const ENOUGH: f64 = 524_288.0;
+
+/// Bounds of further connections.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// To one peer, beside the first; as many of its own are taken from it. Default 15, which makes 30 Mbit/s of 2. 0 turns
+    /// them off.
+    pub each: usize,
+    /// To and from all peers. Default 96; a busy one takes 0.2 to 0.4 MB.
+    pub all: usize,
+    /// One that has sent nothing for so long is closed. Default 10 s; who needs it again opens it again.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { each: 15, all: 96, idle: Duration::from_secs(10) }
+    }
+}
+
+/// What is to be seen of a peer at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Whether there is something to send that has to wait.
+    pub busy: bool,
+    /// Bytes that it has acknowledged so far.
+    pub acknowledged: u64,
+    /// Its round trip; none for a peer nearby.
+    pub round_trip: Option<Duration>,
+    /// Further connections that are open.
+    pub open: usize,
+}
+
+/// Measures a peer, and tells how many further connections it is to have.
+#[derive(Debug)]
+pub struct Growth {
+    most: usize,
+    wanted: usize,
+    last: Option<(Instant, Look)>,
+    /// What the sample under way has so far.
+    time: Duration,
+    bytes: u64,
+    /// The rate of the sample before, with as many connections.
+    rate: Option<f64>,
+    /// The rate before the last step, and how many were wanted then.
+    before: Option<(f64, usize)>,
+    settled_by: Option<Instant>,
+    held_until: Option<Instant>,
+    hold: Duration,
+}
+
+impl Growth {
+    /// A peer that takes `most` of them.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            wanted: 0,
+            last: None,
+            time: Duration::ZERO,
+            bytes: 0,
+            rate: None,
+            before: None,
+            settled_by: None,
+            held_until: None,
+            hold: HOLD,
+        }
+    }
+
+    /// Further connections that the peer is to have while it is busy.
+    #[must_use]
+    pub fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// One could not be opened: it stays at those that there are, for a while.
+    pub fn handle_failed(&mut self, now: Instant, open: usize) {
+        self.wanted = self.wanted.min(open);
+        self.before = None;
+        self.wait(now);
+    }
+
+    fn wait(&mut self, now: Instant) {
+        self.held_until = Some(now + self.hold);
+        self.hold = (self.hold * 2).min(LONGEST_HOLD);
+    }
+
+    fn restart(&mut self) {
+        (self.time, self.bytes) = (Duration::ZERO, 0);
+    }
+
+    /// Takes what is to be seen now.
+    pub fn handle_look(&mut self, now: Instant, look: Look) {
+        if let Some((then, before)) = self.last.replace((now, look))
+            && before.busy
+        {
+            self.time += now.saturating_duration_since(then);
+            self.bytes += look.acknowledged.saturating_sub(before.acknowledged);
+        }
+        let Some(round_trip) = look.round_trip.filter(|_| look.busy && self.most > 0) else { return };
+        if look.open < self.wanted && self.settled_by.is_some_and(|by| now < by) {
+            self.restart();
+            return;
+        }
+        if self.time < (round_trip * ROUND_TRIPS).clamp(SAMPLE, LONGEST_SAMPLE) {
+            return;
+        }
+        let rate = self.bytes as f64 / self.time.as_secs_f64();
+        self.restart();
+        match (self.before, self.rate) {
+            (Some((before, _)), _) if rate >= before * GAIN => {
+                self.hold = HOLD;
+                self.step(now, rate);
+            }
+            (Some((_, wanted)), _) => {
+                (self.wanted, self.before, self.rate) = (wanted, None, None);
+                self.wait(now);
+            }
+            // It still grows by itself, as all do at first.
+            (None, None) => self.rate = Some(rate),
+            (None, Some(earlier)) if rate > earlier * GAIN => self.rate = Some(rate),
+            (None, Some(_)) => {
+                self.rate = Some(rate);
+                let held = self.held_until.is_some_and(|until| now < until);
+                if !held && rate * round_trip.as_secs_f64() < ENOUGH {
+                    self.step(now, rate);
+                }
+            }
+        }
+    }
+
+    /// Doubles the connections, the first included.
+    fn step(&mut self, now: Instant, rate: f64) {
+        let wanted = match self.wanted {
+            0 => 3,
+            wanted => wanted * 2 + 1,
+        };
+        let wanted = wanted.min(self.most);
+        if wanted == self.wanted {
+            (self.before, self.rate) = (None, None);
+            self.wait(now);
+            return;
+        }
+        (self.before, self.rate) = (Some((rate, self.wanted)), None);
+        self.wanted = wanted;
+        self.settled_by = Some(now + SETTLE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUND_TRIP: Duration = Duration::from_millis(50);
+
+    /// Runs a peer that is always busy; `rate` tells bytes in 10 ms from the connections. Gives how many it ends with.
+    fn run(growth: &mut Growth, start: Instant, seconds: u64, rate: impl Fn(u64) -> u64) -> usize {
+        let (mut open, mut acknowledged) = (growth.wanted(), 0);
+        for tick in 0..seconds * 100 {
+            let look = Look { busy: tick + 1 < seconds * 100, acknowledged, round_trip: Some(ROUND_TRIP), open };
+            growth.handle_look(start + Duration::from_millis(tick * 10), look);
+            acknowledged += rate(open as u64);
+            // They take 0.2 s to open.
+            if tick % 20 == 0 {
+                open = growth.wanted();
+            }
+        }
+        growth.wanted()
+    }
+
+    #[test]
+    fn a_lossy_link_gets_all_within_seconds() {
+        let start = Instant::now();
+        let each = |open| 2_500 * (open + 1);
+        assert_eq!(run(&mut Growth::new(15), start, 5, each), 15);
+        assert_eq!(run(&mut Growth::new(5), start, 5, each), 5);
+        assert_eq!(run(&mut Growth::new(0), start, 5, each), 0);
+    }
+
+    #[test]
+    fn a_thin_link_is_tried_seldom_and_left_alone() {
+        let start = Instant::now();
+        let mut growth = Growth::new(15);
+        assert_eq!(run(&mut growth, start, 10, |_| 2_500), 0);
+        // A minute later, and no sooner, it is tried once more.
+        assert!(growth.held_until.is_some_and(|until| until > start + Duration::from_secs(60)));
+        assert_eq!(run(&mut growth, start + Duration::from_secs(70), 10, |_| 2_500), 0);
+        assert_eq!(growth.hold, HOLD * 4);
+    }
+
+    #[test]
+    fn a_link_that_holds_three_gets_what_helps() {
+        let total = |open: u64| 2_500 * (open + 1).min(4);
+        assert_eq!(run(&mut Growth::new(15), Instant::now(), 10, total), 3);
+    }
+
+    #[test]
+    fn a_fast_link_and_a_peer_nearby_get_none() {
+        let start = Instant::now();
+        assert_eq!(run(&mut Growth::new(15), start, 10, |_| 200_000), 0);
+        let mut growth = Growth::new(15);
+        for tick in 0..1_000 {
+            let look = Look { busy: true, acknowledged: tick * 100, round_trip: None, open: 0 };
+            growth.handle_look(start + Duration::from_millis(tick * 10), look);
+        }
+        assert_eq!(growth.wanted(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_not_asked_for_without_end() {
+        let start = Instant::now();
+        let mut growth = Growth::new(15);
+        let rate = |open| 2_500 * (open + 1);
+        run(&mut growth, start, 2, rate);
+        assert!(growth.wanted() > 0);
+        growth.handle_failed(start + Duration::from_secs(2), 1);
+        assert_eq!(growth.wanted(), 1);
+        assert_eq!(run(&mut growth, start + Duration::from_secs(3), 10, rate), 1);
+    }
+}
