@@ -108,7 +108,7 @@ impl Playing {
     ) -> Self {
         let lanes = lanes.iter().copied().map(Lane::new).collect();
         let (tracks, skipping, began, sent, asked) = (None, true, None, 0, None);
-        let (path, splice) = (Path::new(Instant::now()), Splice::default());
+        let (path, splice) = (Path::new(Instant::now()), Splice::new(Instant::now()));
         Self { connection, source, switch, splice, session, lanes, tracks, skipping, began, sent, asked, path }
     }
 
@@ -263,7 +263,7 @@ impl Playing {
     }
 
     /// Leaves the stream that played for another variant of it, whose first batch this is.
-    fn go_on_with(&mut self, Ready { to, place, batch }: Ready) -> Arc<Batch> {
+    fn go_on_with(&mut self, Ready { to, place, pace, batch }: Ready) -> Arc<Batch> {
         let now = Instant::now();
         for lane in &mut self.lanes {
             let source = lane.source_in(&batch.tracks);
@@ -272,7 +272,7 @@ impl Playing {
         let transcodes = self.lanes.iter().any(|lane| lane.source != lane.codec);
         tracing::info!(from = %self.source.name, to = %to.to(), estimate = self.path.estimate(), "WebRTC viewer moved");
         self.source = self.source.engine.source(place, self.source.viewer, transcodes);
-        self.splice.join(now, &batch);
+        self.splice.join(now, pace, &batch);
         self.path.moved(to.direction() == "up");
         (self.tracks, self.skipping) = (None, false);
         self.switch.iter_mut().for_each(|switch| switch.moved(now, &to));

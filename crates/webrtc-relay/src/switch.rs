@@ -13,9 +13,14 @@ use tokio::time::timeout_at;
 
 use crate::engine::{Engine, Place, goes_back};
 use crate::metrics;
+use crate::splice::Pace;
 
 /// How long a key frame of the other variant may take: a camera that has to be dialled, and a long key-frame interval.
 const WAIT: Duration = Duration::from_secs(20);
+/// How long the other variant is watched before a key frame is taken: a camera that begins sends what it has at once.
+const STEADY: Duration = Duration::from_millis(500);
+/// A key frame may come this much later than other pictures do; one that is later comes from the past.
+const LATE: Duration = Duration::from_millis(250);
 
 /// Moves one viewer of a plain name.
 #[derive(Debug)]
@@ -37,8 +42,9 @@ struct Pending {
     to: Move,
     place: Place,
     deadline: Instant,
-    /// Whether all that was there before has been passed over.
-    caught_up: bool,
+    pace: Pace,
+    /// When the first batch came that was not there before.
+    began: Option<Instant>,
     last: Option<Timestamp>,
 }
 
@@ -47,6 +53,7 @@ struct Pending {
 pub(crate) struct Ready {
     pub(crate) to: Move,
     pub(crate) place: Place,
+    pub(crate) pace: Pace,
     pub(crate) batch: Arc<Batch>,
 }
 
@@ -87,7 +94,7 @@ impl Switch {
             Some(place) => {
                 place.subscriber.want_key_frame();
                 let deadline = now + WAIT;
-                self.pending = Some(Pending { to, place, deadline, caught_up: false, last: None });
+                self.pending = Some(Pending { to, place, deadline, pace: Pace::new(now), began: None, last: None });
             }
             None => self.mover.failed(now),
         }
@@ -98,9 +105,9 @@ impl Switch {
         if let Some(switch) = switch {
             while let Some(pending) = &mut switch.pending {
                 let found = pending.key_frame(&fits).await;
-                let Some(Pending { to, place, .. }) = switch.pending.take() else { break };
+                let Some(Pending { to, place, pace, .. }) = switch.pending.take() else { break };
                 match found {
-                    Ok(batch) => return Ready { to, place, batch },
+                    Ok(batch) => return Ready { to, place, pace, batch },
                     Err(refusal) => switch.refuse(&to, &refusal),
                 }
             }
@@ -125,21 +132,31 @@ impl Switch {
 }
 
 impl Pending {
-    /// The next key frame that comes. What was there before is passed over: its time is over, too.
+    /// The next key frame that comes at its time. What was there before is passed over: its time is over, too.
     async fn key_frame(&mut self, fits: impl Fn(&TrackSet) -> bool) -> Result<Arc<Batch>, Refusal> {
+        let mut caught_up = self.began.is_some();
         loop {
             match self.place.subscriber.try_next() {
                 Next::Ended(_) => return Err(Refusal::Absent),
                 Next::Empty => {
-                    self.caught_up = true;
+                    caught_up = true;
                     let changed = timeout_at(self.deadline.into(), self.place.subscriber.changed()).await;
                     changed.map_err(|_| Refusal::Absent)?;
                 }
                 Next::Batch(batch) if !fits(&batch.tracks) || goes_back(&batch, &mut self.last) => {
                     return Err(Refusal::Unfit);
                 }
-                Next::Batch(batch) if self.caught_up && batch.random_access => return Ok(batch),
-                Next::Batch(_) => {}
+                Next::Batch(batch) => {
+                    let now = Instant::now();
+                    let late = self.pace.note(now, &batch);
+                    if !caught_up {
+                        continue;
+                    }
+                    let watched = now.saturating_duration_since(*self.began.get_or_insert(now));
+                    if batch.random_access && watched >= STEADY && late <= LATE {
+                        return Ok(batch);
+                    }
+                }
             }
         }
     }
