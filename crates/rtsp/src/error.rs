@@ -27,6 +27,9 @@ pub enum Error {
         /// The time allowed.
         after: Duration,
     },
+    /// The library that pulls cannot go on with what the server said.
+    #[error("the server says something that breaks the RTSP library")]
+    Library,
     /// The server has neither pictures nor sound that can be carried.
     #[error("nothing in the stream can be carried; it has {found}")]
     Unusable {

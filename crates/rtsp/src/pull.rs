@@ -1,9 +1,10 @@
 //! One pull: describe, set up, play, publish.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use retina::client::{
     Credentials, Demuxed, Described, InitialTimestampPolicy, PlayOptions, Session, SessionOptions, SetupOptions,
     TcpTransportOptions, UdpTransportOptions,
@@ -54,6 +55,16 @@ impl Limits {
 /// # Errors
 /// The server cannot be reached, refuses, has nothing that can be carried, or falls silent; or the stream was cut here.
 pub async fn pull(
+    url: &Url,
+    limits: Limits,
+    publish: impl FnOnce() -> Result<Publisher, sluicegate_hub::Error>,
+) -> Result<(), Error> {
+    // The library panics on some answers, such as a session's number with a space behind it. A camera must not end more
+    // than its own pull by that.
+    AssertUnwindSafe(run(url, limits, publish)).catch_unwind().await.unwrap_or(Err(Error::Library))
+}
+
+async fn run(
     url: &Url,
     limits: Limits,
     publish: impl FnOnce() -> Result<Publisher, sluicegate_hub::Error>,

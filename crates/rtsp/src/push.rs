@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use sluicegate_hub::{Batch, Next, Reason, Subscriber};
 use sluicegate_net::tls::ClientTls;
 use sluicegate_writers::Backlog;
@@ -91,7 +91,7 @@ impl Client {
         loop {
             self.queue.extend(std::iter::from_fn(|| self.session.poll_output()));
             if let Some(bytes) = self.step().await? {
-                self.session.handle_bytes(&bytes);
+                self.session.handle_bytes(bytes);
                 if self.session.poll_event(Instant::now().into_std())? == Some(Event::Started) {
                     return Ok(());
                 }
@@ -100,7 +100,7 @@ impl Client {
     }
 
     /// What arrives next; nothing when something else has happened.
-    async fn step(&mut self) -> Result<Option<Bytes>, Error> {
+    async fn step(&mut self) -> Result<Option<BytesMut>, Error> {
         let deadline = self.session.poll_timeout().map(Instant::from_std);
         tokio::select! {
             step = self.line.step(&mut self.queue) => match step? {
@@ -168,7 +168,7 @@ impl Pushing {
             tokio::select! {
                 read = client.step() => {
                     if let Some(bytes) = read? {
-                        client.session.handle_bytes(&bytes);
+                        client.session.handle_bytes(bytes);
                         client.session.poll_event(Instant::now().into_std())?;
                     }
                 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use percent_encoding::percent_decode_str;
 
 pub(crate) mod auth;
@@ -103,7 +103,7 @@ impl ServerSession {
     }
 
     /// Takes bytes of the client.
-    pub(crate) fn handle_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn handle_bytes(&mut self, bytes: BytesMut) {
         self.reader.handle_bytes(bytes);
     }
 
@@ -329,7 +329,7 @@ fn described(uri: &str) -> Option<usize> {
 pub fn fuzz_server(data: &[u8]) {
     let now = Instant::now();
     let mut session = ServerSession::new(7, true, now);
-    session.handle_bytes(data);
+    session.handle_bytes(data.into());
     while let Ok(Some(event)) = session.poll_event(now) {
         match event {
             Event::Describe(asked) => {

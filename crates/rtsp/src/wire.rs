@@ -160,8 +160,9 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn handle_bytes(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    /// Takes bytes. Those that follow the last ones in memory, too, are not copied.
+    pub(crate) fn handle_bytes(&mut self, bytes: BytesMut) {
+        self.buffer.unsplit(bytes);
     }
 
     /// The next message or packet, `None` when bytes are missing.
@@ -273,7 +274,7 @@ fn start(line: &str) -> Option<Start> {
 /// One fuzzed run over bytes of a peer.
 pub fn fuzz_reader(data: &[u8]) {
     let mut reader = Reader::default();
-    reader.handle_bytes(data);
+    reader.handle_bytes(data.into());
     while let Ok(Some(_)) = reader.poll() {}
 }
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_auth::{PasswordClient, PasswordParams};
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -122,7 +122,7 @@ impl ClientSession {
         session
     }
 
-    pub(crate) fn handle_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn handle_bytes(&mut self, bytes: BytesMut) {
         self.reader.handle_bytes(bytes);
     }
 
@@ -270,7 +270,7 @@ pub fn fuzz_client(data: &[u8]) {
     let now = Instant::now();
     let place = Place { url: "rtsp://h/x".to_owned(), user: "a".to_owned(), password: "b".to_owned() };
     let mut session = ClientSession::new(place, "v=0\r\n".to_owned(), 2, now);
-    session.handle_bytes(data);
+    session.handle_bytes(data.into());
     while let Ok(Some(_)) = session.poll_event(now) {}
     while session.poll_output().is_some() {}
 }
@@ -291,7 +291,7 @@ mod tests {
     }
 
     fn hear(session: &mut ClientSession, answer: &str, now: Instant) -> Result<Option<Event>, Error> {
-        session.handle_bytes(answer.as_bytes());
+        session.handle_bytes(answer.as_bytes().into());
         session.poll_event(now)
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bytes::BytesMut;
 use sluicegate_hub::{Ended, Next, Publish, StreamName, Subscriber, Viewer};
 use sluicegate_net::listener::Socket;
 use sluicegate_writers::Backlog;
@@ -112,7 +113,7 @@ impl Connection {
     }
 
     /// Takes bytes of a client that plays.
-    pub(super) fn hear(&mut self, bytes: &[u8]) -> Result<Option<Event>, Error> {
+    pub(super) fn hear(&mut self, bytes: BytesMut) -> Result<Option<Event>, Error> {
         self.session.handle_bytes(bytes);
         Ok(self.session.poll_event(Instant::now().into_std())?)
     }
@@ -130,7 +131,7 @@ impl Connection {
             let shutdown = self.visit.shutdown.clone();
             tokio::select! {
                 step = self.line.step(&mut self.queue) => match step? {
-                    Step::Read(Some(bytes)) => self.session.handle_bytes(&bytes),
+                    Step::Read(Some(bytes)) => self.session.handle_bytes(bytes),
                     Step::Read(None) => return Ok(None),
                     Step::Written(_) => {}
                 },
@@ -211,7 +212,7 @@ impl Connection {
                     if ahead > MAX_AHEAD {
                         return Violation::Head { limit: MAX_AHEAD }.into();
                     }
-                    self.session.handle_bytes(&bytes);
+                    self.session.handle_bytes(bytes);
                 }
                 Ok(Step::Read(None)) => return Error::Closed,
                 Ok(Step::Written(_)) => {}
@@ -254,7 +255,7 @@ impl Connection {
             self.queue_output();
             tokio::select! {
                 step = self.line.step(&mut self.queue) => match step? {
-                    Step::Read(Some(bytes)) => self.session.handle_bytes(&bytes),
+                    Step::Read(Some(bytes)) => self.session.handle_bytes(bytes),
                     Step::Read(None) => return Ok(()),
                     Step::Written(_) => {}
                 },

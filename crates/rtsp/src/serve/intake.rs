@@ -122,7 +122,7 @@ impl Intake {
                     if let Some(configuration) = self.configuration(&frame) {
                         publisher.push(configuration)?;
                     }
-                    publisher.push(frame)?;
+                    publisher.push(apart(frame))?;
                 }
                 Output::Damaged(_, error) => {
                     metrics::fault();
@@ -141,5 +141,14 @@ impl Intake {
         channel.configured = true;
         let configuration = channel.media.configuration.clone();
         Some(Frame::configuration(frame.track, frame.codec, frame.dts, configuration))
+    }
+}
+
+/// Sound is a piece of what was read; as such it would keep all of that in memory, pictures included, as long as the
+/// stream keeps the sound.
+fn apart(frame: Frame) -> Frame {
+    match frame.kind() {
+        Kind::Audio => Frame { payload: Bytes::copy_from_slice(&frame.payload), ..frame },
+        _ => frame,
     }
 }

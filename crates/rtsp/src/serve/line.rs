@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use sluicegate_net::listener::Socket;
 use sluicegate_writers::Backlog;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -25,7 +25,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) enum Step {
     /// These bytes have arrived; `None` at the end.
-    Read(Option<Bytes>),
+    Read(Option<BytesMut>),
     /// So many bytes were written.
     Written(usize),
 }
@@ -95,12 +95,12 @@ impl Line {
     }
 
     /// What has arrived, `None` at the end.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<BytesMut>, Error>> {
         if self.buffer.capacity() < self.room / 16 {
             self.buffer.reserve(self.room);
         }
         let count = ready!(poll_read_buf(Pin::new(&mut self.socket), cx, &mut self.buffer))?;
-        Poll::Ready(Ok((count > 0).then(|| self.buffer.split().freeze())))
+        Poll::Ready(Ok((count > 0).then(|| self.buffer.split())))
     }
 
     fn poll_write(&mut self, queue: &mut Backlog, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {

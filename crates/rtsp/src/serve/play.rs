@@ -127,7 +127,7 @@ impl Connection {
                 step = self.line.step(&mut self.queue) => match step? {
                     Step::Written(bytes) => player.playback.subscriber.sent(bytes),
                     Step::Read(None) => return Err(Error::Closed),
-                    Step::Read(Some(bytes)) => match self.hear(&bytes)? {
+                    Step::Read(Some(bytes)) => match self.hear(bytes)? {
                         Some(Event::Ended) => return Ok(true),
                         Some(Event::Paused) => {
                             let Playback { subscriber, share, .. } = player.playback;

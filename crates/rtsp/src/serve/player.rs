@@ -4,6 +4,7 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use sluicegate_hub::{Batch, Reason};
 use sluicegate_net::listener::Socket;
 use sluicegate_writers::{Fate, Feed, Lost, Protocol};
@@ -54,7 +55,7 @@ impl Player {
         Ok(())
     }
 
-    fn handle_input(&mut self, bytes: &[u8], feed: &mut Feed) -> Fate<Outcome> {
+    fn handle_input(&mut self, bytes: BytesMut, feed: &mut Feed) -> Fate<Outcome> {
         let event = self.connection.hear(bytes);
         while let Some(answer) = self.connection.session.poll_output() {
             feed.push(answer);
@@ -86,7 +87,7 @@ impl Protocol for Player {
 
     fn poll_read(&mut self, cx: &mut Context<'_>, _: &mut [u8], feed: &mut Feed, _: Instant) -> Poll<Fate<Outcome>> {
         self.connection.line.poll_read(cx).map(|read| match read {
-            Ok(Some(bytes)) => self.handle_input(&bytes, feed),
+            Ok(Some(bytes)) => self.handle_input(bytes, feed),
             Ok(None) => Fate::Break(Outcome::Failed(Error::Closed)),
             Err(error) => Fate::Break(Outcome::Failed(error)),
         })

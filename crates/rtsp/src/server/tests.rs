@@ -16,7 +16,7 @@ impl Peer {
     }
 
     fn say(&mut self, text: &str) -> Option<Event> {
-        self.session.handle_bytes(text.as_bytes());
+        self.session.handle_bytes(text.as_bytes().into());
         self.session.poll_event(self.now).unwrap()
     }
 

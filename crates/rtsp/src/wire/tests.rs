@@ -9,7 +9,7 @@ const DESCRIBE: &[u8] = b"DESCRIBE rtsp://h/live/cams/door RTSP/1.0\r\nCSeq: 2\r
 fn read(pieces: &[&[u8]]) -> Result<Vec<Item>, Violation> {
     let (mut reader, mut all) = (Reader::default(), Vec::new());
     for piece in pieces {
-        reader.handle_bytes(piece);
+        reader.handle_bytes((*piece).into());
         while let Some(item) = reader.poll()? {
             all.push(item);
         }
