@@ -9,6 +9,7 @@ use crate::process::Process;
 use crate::publisher::{Clock, publish};
 use crate::report::{line, percentile, row};
 use crate::rtmp;
+use crate::rtsp;
 use crate::viewer::{Seen, connect};
 
 const STREAM: &str = "/live/bench/stream.flv";
@@ -36,11 +37,20 @@ impl Default for Arguments {
 
 /// How viewers ask for the stream.
 #[derive(Debug, Clone, Copy)]
-enum By {
+pub(crate) enum By {
     Http,
     WebSocket,
     Rtmp,
+    Rtsp,
 }
+
+/// A format: what it is called, what is asked for, and how.
+type Row = (&'static str, &'static str, By);
+const HTTP_FLV: Row = ("HTTP-FLV", "/live/bench/stream.flv", By::Http);
+const WS_FLV: Row = ("WS-FLV", "/live/bench/stream.flv", By::WebSocket);
+const RTMP: Row = ("RTMP", "bench/stream", By::Rtmp);
+const RTSP: Row = ("RTSP by TCP", "bench/stream", By::Rtsp);
+const WS_MP4: Row = ("fragmented MP4 over WebSocket", "/live/bench/stream.mp4", By::WebSocket);
 
 /// What one run measured.
 struct Measured {
@@ -53,26 +63,39 @@ struct Measured {
 /// Measures the floor and every format with many viewers, then latency with one.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), Error> {
     let Arguments { viewers, seconds } = *arguments;
-    line(&format!("# fan-out: one stream of 2.67 Mbit/s to {viewers} viewers on loopback, {seconds} s each"));
-    let floor = floor(viewers, seconds).await?;
-    row("floor, bare send: server CPU per Gbit", floor, "s", None);
-    for (name, path, by) in [
-        ("HTTP-FLV", "/live/bench/stream.flv", By::Http),
-        ("WS-FLV", "/live/bench/stream.flv", By::WebSocket),
-        ("RTMP", "bench/stream", By::Rtmp),
-        ("fragmented MP4 over WebSocket", "/live/bench/stream.mp4", By::WebSocket),
-    ] {
-        let measured = format(path, by, viewers, seconds).await?;
-        row(&format!("{name}: server CPU per Gbit"), measured.cpu_per_gbit, "s", Some(round(1.2 * floor)));
-        row(&format!("{name}: memory per viewer"), measured.kib_per_viewer, "KiB", Some(16.0));
-        row(&format!("{name}: added latency p50"), measured.p50, "ms", Some(10.0));
-        row(&format!("{name}: added latency p95"), measured.p95, "ms", Some(25.0));
-    }
-    for (name, path, by) in [("HTTP-FLV", "/live/bench/stream.flv", By::Http), ("RTMP", "bench/stream", By::Rtmp)] {
+    many(&[HTTP_FLV, WS_FLV, RTMP, RTSP, WS_MP4], viewers, seconds).await?;
+    for (name, path, by) in [HTTP_FLV, RTMP, RTSP] {
         let alone = format(path, by, 1, seconds).await?;
         row(&format!("{name}, one viewer: added latency p50"), alone.p50, "ms", Some(0.5));
     }
     Ok(())
+}
+
+/// Players by RTMP and RTSP beside those by WS-FLV.
+pub(crate) async fn compare(viewers: usize, seconds: u64) -> Result<(), Error> {
+    let [flv, rtmp, rtsp] = many(&[WS_FLV, RTMP, RTSP], viewers, seconds).await?[..] else { return Ok(()) };
+    // Below 15 % differences are noise.
+    row("RTMP beside WS-FLV: CPU per Gbit", rtmp / flv, "times", Some(1.15));
+    row("RTSP beside WS-FLV: CPU per Gbit", rtsp / flv, "times", None);
+    Ok(())
+}
+
+/// Many viewers by each format, and the floor. Gives the CPU time per Gbit of each.
+async fn many(formats: &[Row], viewers: usize, seconds: u64) -> Result<Vec<f64>, Error> {
+    line(&format!("# fan-out: one stream of 2.67 Mbit/s to {viewers} viewers on loopback, {seconds} s each"));
+    let floor = floor(viewers, seconds).await?;
+    row("floor, bare send: server CPU per Gbit", floor, "s", None);
+    let mut costs = Vec::new();
+    for (name, path, by) in formats {
+        let measured = format(path, *by, viewers, seconds).await?;
+        let aim = if matches!(by, By::Rtsp) { 0.1 } else { round(1.2 * floor) };
+        row(&format!("{name}: server CPU per Gbit"), measured.cpu_per_gbit, "s", Some(aim));
+        row(&format!("{name}: memory per viewer"), measured.kib_per_viewer, "KiB", Some(16.0));
+        row(&format!("{name}: added latency p50"), measured.p50, "ms", Some(10.0));
+        row(&format!("{name}: added latency p95"), measured.p95, "ms", Some(25.0));
+        costs.push(measured.cpu_per_gbit);
+    }
+    Ok(costs)
 }
 
 fn round(value: f64) -> f64 {
@@ -86,14 +109,20 @@ async fn floor(viewers: usize, seconds: u64) -> Result<f64, Error> {
     Ok(measure(&server, &server.address, request.as_bytes(), viewers, seconds, &Clock::default()).await?.cpu_per_gbit)
 }
 
+/// An upstream with all its ports. Its ring is full before viewers come, so that what grows with them is theirs.
+pub(crate) async fn server() -> Result<Process, Error> {
+    let config = std::env::temp_dir().join(format!("sluicegate-bench-{}.toml", std::process::id()));
+    let listen = "listen = '127.0.0.1:0'";
+    let text = format!("{listen}\n[limits]\nring_span = '2s'\n[rtmp]\n{listen}\n[rtsp]\n{listen}\n");
+    std::fs::write(&config, text).doing("writing the configuration")?;
+    let server = Process::listening("upstream", &["--config", &config.display().to_string()]).await;
+    // The program has read it.
+    let _ = std::fs::remove_file(&config);
+    server
+}
+
 async fn format(path: &str, by: By, viewers: usize, seconds: u64) -> Result<Measured, Error> {
-    // A ring that is full before viewers come, so that what grows with them is theirs.
-    let path_of_config = std::env::temp_dir().join(format!("sluicegate-bench-{}.toml", std::process::id()));
-    std::fs::write(&path_of_config, "[limits]\nring_span = \"2s\"\n").doing("writing the configuration")?;
-    let config = path_of_config.display().to_string();
-    let server =
-        Process::listening("upstream", &["--listen", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--config", &config])
-            .await?;
+    let server = server().await?;
     let clock = Clock::default();
     let publisher = tokio::spawn(publish(server.address.clone(), STREAM, clock.clone()));
     let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n", server.address);
@@ -101,6 +130,10 @@ async fn format(path: &str, by: By, viewers: usize, seconds: u64) -> Result<Meas
         By::Http => (&server.address, format!("{head}\r\n").into_bytes()),
         By::WebSocket => (&server.address, format!("{head}{UPGRADE}\r\n").into_bytes()),
         By::Rtmp => (server.rtmp.as_ref().unwrap_or(&server.address), rtmp::request(path)),
+        By::Rtsp => {
+            let address = server.rtsp.as_ref().unwrap_or(&server.address);
+            (address, rtsp::request(address, path))
+        }
     };
     tokio::time::sleep(SETTLE).await;
     let measured = measure(&server, address, &request, viewers, seconds, &clock).await;

@@ -8,6 +8,7 @@ mod device;
 mod error;
 mod fanout;
 mod floor;
+mod ingest;
 mod middle;
 mod p2p;
 mod process;
@@ -15,6 +16,7 @@ mod publisher;
 mod recovery;
 mod report;
 mod rtmp;
+mod rtsp;
 mod soak;
 mod tunnel;
 mod viewer;
@@ -40,6 +42,8 @@ struct Arguments {
 enum What {
     /// Server CPU per Gbit delivered, memory per viewer and added latency, for each output format, beside the floor.
     Fanout(fanout::Arguments),
+    /// Players by RTSP and RTMP beside those by WS-FLV, and what publishers by each cost.
+    Rtsp(ingest::Arguments),
     /// The tunnel: small requests, a large body, many at once, and the return after the upstream's restart.
     Tunnel(tunnel::Arguments),
     /// A publisher that is away for 3 s, and a half-open link.
@@ -67,6 +71,7 @@ enum What {
 async fn main() -> ExitCode {
     let result = match Arguments::parse().what {
         What::Fanout(arguments) => fanout::run(&arguments).await,
+        What::Rtsp(arguments) => ingest::run(&arguments).await,
         What::Tunnel(arguments) => tunnel::run(&arguments).await,
         What::Recovery => recovery::run().await,
         What::Webrtc(arguments) => webrtc::run(&arguments).await,
@@ -88,6 +93,7 @@ async fn main() -> ExitCode {
 
 async fn all() -> Result<(), Error> {
     fanout::run(&fanout::Arguments::default()).await?;
+    ingest::publishers(&ingest::Arguments::default()).await?;
     tunnel::run(&tunnel::Arguments::default()).await?;
     webrtc::run(&webrtc::Arguments::default()).await?;
     p2p::run(&p2p::Arguments::default()).await?;
