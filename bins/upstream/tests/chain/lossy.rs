@@ -17,9 +17,9 @@ use tempfile::TempDir;
 
 use crate::webrtc::{CLIENT, call};
 
-const LINK: Profile = Profile::CLEAN.with_delay(Duration::from_millis(25)).with_loss_ppm(50_000);
+pub(crate) const LINK: Profile = Profile::CLEAN.with_delay(Duration::from_millis(25)).with_loss_ppm(50_000);
 /// Where the upstream listens, in its own namespace.
-const UPSTREAM: &str = "10.77.0.1:8440";
+pub(crate) const UPSTREAM: &str = "10.77.0.1:8440";
 
 /// Watches what plays for some seconds. A freeze is Chromium's own: it lasts three pictures' time and 150 ms more.
 const WATCH: &str = "
@@ -65,7 +65,7 @@ const WATCH: &str = "
     true";
 
 /// The link, or `None` with a line that says why where this machine does not permit it.
-async fn net(seed: u64) -> Option<Net> {
+pub(crate) async fn net(seed: u64) -> Option<Net> {
     let made = Net::new(seed, LINK).await;
     let required = std::env::var("SLUICEGATE_PEERS").as_deref() == Ok("required");
     if made.is_err() && !required {
@@ -75,13 +75,13 @@ async fn net(seed: u64) -> Option<Net> {
     Some(made.unwrap())
 }
 
-fn run(net: &Net, name: &str, program: &Path, arguments: &[&str]) -> Program {
+pub(crate) fn run(net: &Net, name: &str, program: &Path, arguments: &[&str]) -> Program {
     let mut command = net.command(Side::A, &program.display().to_string());
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Program::spawn(name, &mut command)
 }
 
-async fn upstream(net: &Net) -> (Program, TempDir) {
+pub(crate) async fn upstream(net: &Net) -> (Program, TempDir) {
     let state = tempfile::tempdir().unwrap();
     let folder = state.path().display().to_string();
     let arguments = ["--listen", UPSTREAM, "--open", "--state-dir", &folder];
@@ -91,7 +91,7 @@ async fn upstream(net: &Net) -> (Program, TempDir) {
 }
 
 /// A page of the upstream in a browser at the other end of the link.
-async fn page(net: &Net, chromium: &Path) -> Browser {
+pub(crate) async fn page(net: &Net, chromium: &Path) -> Browser {
     let mut command = net.command(Side::B, &chromium.display().to_string());
     // The camera is for secure pages only.
     command.arg(format!("--unsafely-treat-insecure-origin-as-secure=http://{UPSTREAM}"));
@@ -168,7 +168,7 @@ fn times(list: &str) -> Vec<f64> {
 }
 
 /// A counter of the upstream, by its name.
-async fn counter(net: &Net, name: &str) -> f64 {
+pub(crate) async fn counter(net: &Net, name: &str) -> f64 {
     let arguments = ["--silent", "--max-time", "5", &format!("http://{UPSTREAM}/metrics")];
     let output = soon("curl", net.command(Side::A, "curl").args(arguments).output()).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

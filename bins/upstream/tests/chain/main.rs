@@ -10,6 +10,7 @@ mod ffmpeg;
 mod frozen;
 mod lossy;
 mod m7s;
+mod narrow;
 mod original;
 mod page;
 mod proxy;
