@@ -1,12 +1,12 @@
 //! Sessions that begin with an offer of ours: pushes to other servers, and pulls from there.
 
-use sluicegate_hub::{Publish, Publisher, StreamName, Viewer};
+use sluicegate_hub::{Expects, Publish, Publisher, StreamName, Viewer};
 use sluicegate_media::Codec;
 use sluicegate_rtc_driver::Connection;
-use sluicegate_rtc_driver::media::{Options, Track};
+use sluicegate_rtc_driver::media::{Kind, Options, Track};
 
 use crate::engine::{Place, Sent, offer_plan};
-use crate::{Engine, Error, Session, choose};
+use crate::{Engine, Error, Session, choose, offer};
 
 /// An offer of ours that waits for its answer; dropping it takes it back.
 #[derive(Debug)]
@@ -70,7 +70,13 @@ impl Offering {
             End::Push { name, viewer, place, lanes } => {
                 self.engine.run_viewer(self.connection, &name, viewer, place, &lanes, String::new())
             }
-            End::Pull(publisher) => self.engine.run_publisher(self.connection, publisher, String::new()),
+            End::Pull(publisher) => {
+                // What the answer leaves out is not waited for.
+                let sections = offer::sections(answer)?;
+                let sends = |kind| sections.iter().any(|section| section.kind == kind && section.sends);
+                publisher.expect(Expects { video: sends(Kind::Video), audio: sends(Kind::Audio) });
+                self.engine.run_publisher(self.connection, publisher, String::new())
+            }
         })
     }
 }
