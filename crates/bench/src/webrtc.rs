@@ -36,7 +36,7 @@ enum Part {
     Latency,
     /// Two nodes: what a copy adds.
     Relay,
-    /// Publishers and viewers that come and go.
+    /// Publishers, relays and viewers that come and go.
     Cycles,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     /// One viewer in so many decrypts and reports; the others connect, keep their session and count packets.
     #[arg(long, default_value_t = 25)]
     decrypt_every: usize,
-    /// How often publishers and viewers come and go; the full run is 10,000.
+    /// How often publishers, relays and viewers come and go; the full run is 10,000.
     #[arg(long, default_value_t = 200)]
     cycles: usize,
     /// Only this part.

@@ -1,4 +1,4 @@
-//! Publishers and viewers that come and go, and what is left of them.
+//! Publishers, viewers and relays between two nodes that come and go, and what is left of them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,9 +8,9 @@ use sluicegate_rtc_driver::media::{Codec, Direction, Options, RtpPacket, Track, 
 use sluicegate_rtc_driver::{Config, Connection, Driver, Event, State};
 use tokio::task::JoinSet;
 
-use super::{http, upstream};
+use super::{http, relay, upstream};
 use crate::error::Error;
-use crate::process::Process;
+use crate::process::{Process, Usage};
 use crate::publisher::mark;
 use crate::report::{line, row};
 
@@ -25,34 +25,61 @@ const STEP: Duration = Duration::from_secs(20);
 /// Until the server has let go of everything, at most.
 const LET_GO: Duration = Duration::from_secs(60);
 
-/// Runs the cycles on one server and compares what it holds before and after.
+/// Where a cycle happens.
+#[derive(Debug, Clone)]
+struct Stage {
+    /// The addresses of the node that streams are published to, and of the one that has copies.
+    near: String,
+    far: String,
+    driver: Arc<Driver>,
+}
+
+/// What a server holds.
+#[derive(Debug)]
+struct Holds {
+    descriptors: usize,
+    threads: usize,
+    usage: Usage,
+}
+
+/// Runs the cycles on two servers and compares what they hold before and after.
 pub(super) async fn run(cycles: usize) -> Result<(), Error> {
-    let server = upstream("").await?;
+    let servers = [("near", upstream("").await?), ("far", upstream("").await?)];
     let driver = Driver::bind(Config { listen: vec![([127, 0, 0, 1], 0).into()], ..Config::default() });
-    let driver = Arc::new(driver?);
-    go(&server.address, &driver, WARM_UP).await?;
-    let (held, used) = settled(&server).await?;
+    let [near, far] = servers.each_ref().map(|(_, server)| server.address.clone());
+    let stage = Stage { near, far, driver: Arc::new(driver?) };
+    go(&stage, WARM_UP).await?;
+    let mut before = Vec::new();
+    for (_, server) in &servers {
+        before.push(settled(server).await?);
+    }
     let begun = Instant::now();
-    go(&server.address, &driver, cycles).await?;
+    go(&stage, cycles).await?;
     let took = begun.elapsed().as_secs_f64();
-    let (held_after, used_after) = settled(&server).await?;
-    line(&format!("{cycles} times a publisher and a viewer came and went, {:.1} a second", cycles as f64 / took));
-    let more = |before: usize, after: usize| after as f64 - before as f64;
-    row("cycles: descriptors left", more(held.0, held_after.0), "", Some(0.0));
-    row("cycles: threads left", more(held.1, held_after.1), "", Some(0.0));
-    row("cycles: sessions left", sessions(&server).await?, "", Some(0.0));
-    row("cycles: memory more", (used_after.resident - used.resident) / 1_024.0, "MiB", Some(1.0));
-    row("cycles: server CPU per cycle", (used_after.cpu - used.cpu) * 1_000.0 / cycles as f64, "ms", None);
+    let rate = cycles as f64 / took;
+    line(&format!("{cycles} times a publisher, a relay and viewers at both nodes came and went, {rate:.1} a second"));
+    for ((node, server), before) in servers.iter().zip(before) {
+        let after = settled(server).await?;
+        let more = |before: usize, after: usize| after as f64 - before as f64;
+        let row =
+            |what: &str, value: f64, unit: &str, aim| row(&format!("cycles, {node} node: {what}"), value, unit, aim);
+        row("descriptors left", more(before.descriptors, after.descriptors), "", Some(0.0));
+        row("threads left", more(before.threads, after.threads), "", Some(0.0));
+        row("sessions left", sessions(server).await?, "", Some(0.0));
+        row("relays left", relays(server).await? as f64, "", Some(0.0));
+        row("memory more", (after.usage.resident - before.usage.resident) / 1_024.0, "MiB", Some(1.0));
+        row("CPU per cycle", (after.usage.cpu - before.usage.cpu) * 1_000.0 / cycles as f64, "ms", None);
+    }
     Ok(())
 }
 
-async fn go(address: &str, driver: &Arc<Driver>, cycles: usize) -> Result<(), Error> {
+async fn go(stage: &Stage, cycles: usize) -> Result<(), Error> {
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
-        let (address, driver) = (address.to_owned(), Arc::clone(driver));
+        let stage = stage.clone();
         lanes.spawn(async move {
             for number in (lane..cycles).step_by(LANES) {
-                let step = tokio::time::timeout(STEP, cycle(&address, &driver, number)).await;
+                let step = tokio::time::timeout(STEP, cycle(&stage, number)).await;
                 step.map_err(|_| Error::Answer(format!("a cycle took {} s", STEP.as_secs())))??;
             }
             Ok::<_, Error>(())
@@ -64,9 +91,10 @@ async fn go(address: &str, driver: &Arc<Driver>, cycles: usize) -> Result<(), Er
     Ok(())
 }
 
-/// A publisher sends pictures, a viewer sees one, and both end.
-async fn cycle(address: &str, driver: &Driver, cycle: usize) -> Result<(), Error> {
-    let (mut publisher, published) = begin(address, driver, &format!("/whip/cycle/{cycle}"), true).await?;
+/// A publisher sends pictures, a relay copies them to the other node, a viewer sees one at each, and all end.
+async fn cycle(stage: &Stage, cycle: usize) -> Result<(), Error> {
+    let Stage { near, driver, .. } = stage;
+    let (mut publisher, published) = begin(near, driver, &format!("/whip/cycle/{cycle}"), true).await?;
     let track = connected(&mut publisher).await?;
     let pictures = async {
         let mut ticks = tokio::time::interval(PICTURE);
@@ -76,17 +104,41 @@ async fn cycle(address: &str, driver: &Driver, cycle: usize) -> Result<(), Error
         }
         Ok::<_, Error>(())
     };
-    let (viewer, watched) = tokio::select! {
+    let Copied { relay, viewers } = tokio::select! {
         ended = pictures => return ended,
-        seen = watch(address, driver, cycle) => seen?,
+        seen = copy(stage, cycle) => seen?,
     };
-    end(address, viewer, &watched).await?;
-    end(address, publisher, &published).await
+    http::ask(relay.0, "DELETE", &relay.1, "text/plain", "").await?;
+    for (address, viewer, watched) in viewers {
+        end(address, viewer, &watched).await?;
+    }
+    end(near, publisher, &published).await
+}
+
+/// A relay as its node and resource, and the viewers at both nodes.
+struct Copied<'a> {
+    relay: (&'a str, String),
+    viewers: [(&'a str, Connection, String); 2],
+}
+
+/// Watches at the first node, then copies to the other by turns of push and pull, and watches there.
+async fn copy(stage: &Stage, cycle: usize) -> Result<Copied<'_>, Error> {
+    let Stage { near, far, driver } = stage;
+    let (here, watched) = watch(near, driver, &format!("/whep/cycle/{cycle}")).await?;
+    let (name, copy) = (format!("cycle/{cycle}"), format!("copy/{cycle}"));
+    let (at, body) = if cycle.is_multiple_of(2) {
+        (near, relay::body("push", &name, far, "whip", &copy))
+    } else {
+        (far, relay::body("pull", &copy, near, "whep", &name))
+    };
+    let relay = (at.as_str(), relay::make(at, &body).await?);
+    let (there, copied) = watch(far, driver, &format!("/whep/{copy}")).await?;
+    Ok(Copied { relay, viewers: [(near, here, watched), (far, there, copied)] })
 }
 
 /// Begins a viewer and waits for its first packet.
-async fn watch(address: &str, driver: &Driver, cycle: usize) -> Result<(Connection, String), Error> {
-    let (mut viewer, watched) = begin(address, driver, &format!("/whep/cycle/{cycle}"), false).await?;
+async fn watch(address: &str, driver: &Driver, path: &str) -> Result<(Connection, String), Error> {
+    let (mut viewer, watched) = begin(address, driver, path, false).await?;
     packet(&mut viewer).await?;
     Ok((viewer, watched))
 }
@@ -163,15 +215,22 @@ pub(crate) fn send(publisher: &Connection, track: TrackId, number: u16) -> Resul
     publisher.handle().send_rtp(track, packets).map_err(Error::from)
 }
 
-/// What the server holds once it has let go of all sessions and their connections.
-async fn settled(server: &Process) -> Result<((usize, usize), crate::process::Usage), Error> {
+/// What a server holds once it has let go of all sessions and relays and their connections.
+async fn settled(server: &Process) -> Result<Holds, Error> {
     let begun = Instant::now();
-    while sessions(server).await? > 0.0 && begun.elapsed() < LET_GO {
+    while (sessions(server).await? > 0.0 || relays(server).await? > 0) && begun.elapsed() < LET_GO {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // Idle connections of HTTP end on their own.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    Ok((server.held()?, server.usage()?))
+    let (descriptors, threads) = server.held()?;
+    Ok(Holds { descriptors, threads, usage: server.usage()? })
+}
+
+/// Relays by the server's own list, which keeps some that have ended for those who look.
+async fn relays(server: &Process) -> Result<usize, Error> {
+    let list = http::ask(&server.address, "GET", "/api/v1/relays", "application/json", "").await?.body;
+    Ok(list.matches("\"state\":").count() - list.matches("\"state\":\"STOPPED\"").count())
 }
 
 /// Sessions by the server's own count.

@@ -19,15 +19,12 @@ pub(super) async fn run(seconds: u64) -> Result<(), Error> {
         let clock = Clock::default();
         let publisher = tokio::spawn(publish_with(Sound::Opus, near.address.clone(), PUBLISHED, clock.clone()));
         tokio::time::sleep(SETTLE).await;
-        let (at, body) = if push {
-            (&near, relay("push", STREAM, &far.address, "whip", "copy/stream"))
+        let (at, asked) = if push {
+            (&near, body("push", STREAM, &far.address, "whip", "copy/stream"))
         } else {
-            (&far, relay("pull", "copy/stream", &near.address, "whep", STREAM))
+            (&far, body("pull", "copy/stream", &near.address, "whep", STREAM))
         };
-        let made = http::ask(&at.address, "POST", "/api/v1/relays", "application/json", &body).await?;
-        if made.status != 201 {
-            return Err(Error::Answer(format!("{} to a relay: {}", made.status, made.body)));
-        }
+        make(&at.address, &asked).await?;
         let (here, there) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
         let request =
             |address: &str, path: &str| format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes();
@@ -53,7 +50,17 @@ pub(super) async fn run(seconds: u64) -> Result<(), Error> {
     Ok(())
 }
 
-fn relay(direction: &str, stream: &str, address: &str, protocol: &str, there: &str) -> String {
+/// Makes a relay and returns its resource.
+pub(super) async fn make(address: &str, body: &str) -> Result<String, Error> {
+    let made = http::ask(address, "POST", "/api/v1/relays", "application/json", body).await?;
+    if made.status != 201 {
+        return Err(Error::Answer(format!("{} to a relay: {}", made.status, made.body)));
+    }
+    Ok(made.location)
+}
+
+/// What asks for a relay.
+pub(super) fn body(direction: &str, stream: &str, address: &str, protocol: &str, there: &str) -> String {
     format!(
         r#"{{"direction":"{direction}","stream":"{stream}","target":"http://{address}/{protocol}/{there}","protocol":"{protocol}"}}"#
     )
