@@ -53,6 +53,11 @@ pub trait Origin: fmt::Debug + Send + Sync {
         std::future::ready(stream.len.ok_or(unknown)).boxed()
     }
 
+    /// The SHA-256 of a segment's bytes, for those that others gave. Origins know none unless they say so.
+    fn sha256<'a>(&'a self, _id: &'a SegmentId) -> BoxFuture<'a, Option<[u8; 32]>> {
+        std::future::ready(None).boxed()
+    }
+
     /// Captions or a picture of a video. Origins have none unless they say so.
     fn document<'a>(
         &'a self,

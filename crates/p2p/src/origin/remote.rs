@@ -1,7 +1,8 @@
 //! Origins with the shape of the HTTP face: `{vid}.json` and `{vid}/{itag}/{start}-{end}.ts`.
 
 use std::ops::RangeInclusive;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -11,10 +12,14 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use super::{Client, SetupError, servers, turns};
-use crate::media::{Document, DocumentKind, MediaError, Origin, Stream, VideoId, VideoInfo};
+use crate::media::{Document, DocumentKind, MediaError, Origin, SegmentId, Stream, VideoId, VideoInfo};
 
 /// Bytes of a video's document, at most; those of 30 streams have 8 KiB.
 const MAX_INFO: u64 = 1 << 20;
+/// Bytes of a segment's hash, at most.
+const MAX_HASH: u64 = 256;
+/// How long a server that has no hash is not asked again; existing servers have none.
+const HASHLESS: Duration = Duration::from_secs(600);
 /// Bytes of captions or a picture, at most.
 const MAX_DOCUMENT: u64 = 8 << 20;
 
@@ -25,6 +30,8 @@ const MAX_DOCUMENT: u64 = 8 << 20;
 pub struct Remote {
     client: Client,
     bases: Vec<Url>,
+    /// Until when none is asked for a hash, because one had no such thing.
+    hashless: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Remote {
@@ -33,7 +40,7 @@ impl Remote {
     /// # Errors
     /// There is none, or one is no http or https URL.
     pub fn new(client: Client, bases: Vec<Url>) -> Result<Self, SetupError> {
-        Ok(Self { client, bases: servers(bases)? })
+        Ok(Self { client, bases: servers(bases)?, hashless: Arc::default() })
     }
 
     async fn try_each<'a, T>(
@@ -88,6 +95,12 @@ impl Remote {
         length.ok_or(MediaError::Answer { what: "it does not say how long the stream is".to_owned() })
     }
 
+    async fn sha256_at(&self, base: Url, id: &SegmentId) -> Result<[u8; 32], MediaError> {
+        let url = below(base, &[id.vid.as_str(), &id.itag.to_string(), &format!("{}.sha256", id.index)])?;
+        let (text, _) = self.client.get(url, MAX_HASH, MediaError::Status { status: 404 }).await?;
+        digits(&text).ok_or(MediaError::Answer { what: "its hash is none".to_owned() })
+    }
+
     async fn document_at(&self, base: Url, vid: &VideoId, kind: &DocumentKind) -> Result<Document, MediaError> {
         let mut url = below(base, &[&format!("{vid}.{}", kind.extension())])?;
         if let DocumentKind::Captions { language: Some(language) } = kind {
@@ -96,6 +109,18 @@ impl Remote {
         let (bytes, headers) = self.client.get(url, MAX_DOCUMENT, MediaError::UnknownVideo).await?;
         Ok(Document { bytes, mime: kind.mime(), modified: modified(&headers) })
     }
+}
+
+/// A hash as 64 hexadecimal digits, and perhaps something after them.
+fn digits(text: &[u8]) -> Option<[u8; 32]> {
+    let (pairs, _) = text.first_chunk::<64>()?.as_chunks::<2>();
+    let mut hash = [0; 32];
+    for (byte, pair) in hash.iter_mut().zip(pairs) {
+        // A sign would be read as well.
+        let text = str::from_utf8(pair).ok().filter(|text| text.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(text, 16).ok()?;
+    }
+    Some(hash)
 }
 
 /// A URL below another.
@@ -133,7 +158,38 @@ impl Origin for Remote {
         self.try_each(move |base| self.length_at(base, &info.id, stream).boxed()).boxed()
     }
 
+    fn sha256<'a>(&'a self, id: &'a SegmentId) -> BoxFuture<'a, Option<[u8; 32]>> {
+        async move {
+            let hashless = || self.hashless.lock().unwrap_or_else(PoisonError::into_inner);
+            if hashless().is_some_and(|until| Instant::now() < until) {
+                return None;
+            }
+            let told = self.try_each(|base| self.sha256_at(base, id).boxed()).await;
+            if told == Err(MediaError::Status { status: 404 }) {
+                *hashless() = Some(Instant::now() + HASHLESS);
+            }
+            told.ok()
+        }
+        .boxed()
+    }
+
     fn document<'a>(&'a self, vid: &'a VideoId, kind: &'a DocumentKind) -> BoxFuture<'a, Result<Document, MediaError>> {
         self.try_each(move |base| self.document_at(base, vid, kind).boxed()).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_has_64_digits() {
+        let text = format!("{}ff\n", "0a".repeat(31));
+        let mut expected = [10; 32];
+        expected[31] = 255;
+        assert_eq!(digits(text.as_bytes()), Some(expected));
+        for text in ["", "0a", &"+a".repeat(32), &"é".repeat(32), &text[1..64]] {
+            assert_eq!(digits(text.as_bytes()), None, "{text}");
+        }
     }
 }

@@ -130,3 +130,37 @@ async fn neighbours_are_asked_first_and_are_believed_only_when_the_size_is_right
         assert_eq!(library.segment(&id(1)).await.unwrap(), vec![2; 2_000]);
     }
 }
+
+/// An origin that tells hashes.
+#[derive(Debug)]
+struct Telling(Given);
+
+impl Origin for Telling {
+    fn info<'a>(&'a self, vid: &'a VideoId) -> BoxFuture<'a, Result<VideoInfo, MediaError>> {
+        self.0.info(vid)
+    }
+
+    fn part<'a>(
+        &'a self,
+        info: &'a VideoInfo,
+        stream: &'a Stream,
+        range: RangeInclusive<u64>,
+    ) -> BoxFuture<'a, Result<Bytes, MediaError>> {
+        self.0.part(info, stream, range)
+    }
+
+    fn sha256<'a>(&'a self, _id: &'a SegmentId) -> BoxFuture<'a, Option<[u8; 32]>> {
+        std::future::ready(Some(Sha256::digest(vec![2; 2_000]).into())).boxed()
+    }
+}
+
+#[tokio::test]
+async fn neighbours_are_believed_where_the_origin_tells_the_same_hash() {
+    for given_by_them in [b'n', 2] {
+        let library = Library::new(Arc::new(Telling(given())), Limits::default());
+        library.ask_first(Arc::new(Peers(Bytes::from(vec![given_by_them; 2_000]))));
+        assert_eq!(library.segment(&id(1)).await.unwrap(), vec![2; 2_000]);
+        let own = Library::new(Arc::new(given()), Limits::default());
+        assert_eq!(library.sha256(&id(1)).await, own.sha256(&id(1)).await);
+    }
+}
