@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod browser;
+pub mod clapper;
 pub mod media;
 pub mod peer;
 pub mod program;

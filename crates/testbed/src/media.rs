@@ -100,7 +100,8 @@ fn progress(output: &Output) -> u64 {
     last.and_then(|count| count.trim().parse().ok()).unwrap_or_default()
 }
 
-fn shell(name: &str, script: &str) -> Program {
+/// Runs a script, in which any failure of a pipe fails.
+pub(crate) fn shell(name: &str, script: &str) -> Program {
     Program::spawn(name, &mut command(script))
 }
 

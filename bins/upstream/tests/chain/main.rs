@@ -13,6 +13,7 @@ mod m7s;
 mod narrow;
 mod original;
 mod page;
+mod pairs;
 mod proxy;
 mod publishers;
 mod recovery;

@@ -1,8 +1,10 @@
 """GStreamer's webrtcbin as a WHEP player or a WHIP publisher.
 
 webrtcbin.py play URL FRAMES [H264|H265]: ends well when so many pictures and packets of sound are decoded.
+webrtcbin.py claps URL SECONDS: says when the picture turns from dark to light and when a sound begins.
 webrtcbin.py publish URL: VP8 and Opus, until it is killed.
 """
+import array
 import sys
 import urllib.request
 
@@ -28,8 +30,59 @@ def count(_pad, _info, kind, wanted):
     return Gst.PadProbeReturn.OK
 
 
+# When it became as it is, whether that is light or sound, and when that was known first.
+state = {}
+NTP = Gst.Caps.from_string("timestamp/x-ntp")
+
+
+def clap(kind, at, loud):
+    """Tells the end of 0.3 s of darkness or silence, in the words of ffmpeg's filters."""
+    since, was_loud, first = state.setdefault(kind, (at, True, at))
+    if loud and not was_loud and at - since >= 0.3:
+        print("%s:%f" % ({"video": "black_end", "audio": "silence_end"}[kind], at - 3.9e9), flush=True)
+    if loud != was_loud:
+        state[kind] = (at, loud, first)
+
+
+def measure(_pad, info, kind, seconds):
+    buffer = info.get_buffer()
+    # The sender's clock, which its reports tell: how long packets took, and when they are shown, is no matter.
+    reference = buffer.get_reference_timestamp_meta(NTP)
+    if reference is None:
+        return Gst.PadProbeReturn.OK
+    at = reference.timestamp / Gst.SECOND
+    data = buffer.extract_dup(0, buffer.get_size())
+    if kind == "video":
+        clap(kind, at, sum(data) > 128 * len(data))
+    else:
+        # Windows of 1 ms.
+        samples = array.array("h", data)
+        for start in range(0, len(samples), 48):
+            clap(kind, at + start / 48000, max(samples[start : start + 48]) > 1843)
+    counts[kind] = at - state[kind][2]
+    if min(counts.values()) >= seconds:
+        loop.quit()
+    return Gst.PadProbeReturn.OK
+
+
+RAW = {
+    "video": "videoconvert ! videoscale ! video/x-raw,format=GRAY8,width=16,height=16 ! fakesink name=sink sync=false",
+    "audio": "audioconvert ! audio/x-raw,format=S16LE,channels=1,rate=48000 ! fakesink name=sink sync=false",
+}
+
+
+def measured(pad, pipeline, kind, seconds):
+    raw = Gst.parse_bin_from_description(RAW[kind], True)
+    pipeline.add(raw)
+    raw.sync_state_with_parent()
+    pad.link(raw.get_static_pad("sink"))
+    raw.get_by_name("sink").get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, measure, kind, seconds)
+
+
 def decoded(_element, pad, pipeline, wanted):
     kind = pad.get_current_caps().get_structure(0).get_name().split("/")[0]
+    if action == "claps":
+        return measured(pad, pipeline, kind, wanted)
     sink = Gst.ElementFactory.make("fakesink")
     pipeline.add(sink)
     sink.sync_state_with_parent()
@@ -91,6 +144,7 @@ else:
     pipeline = Gst.Pipeline.new(None)
     peer = Gst.ElementFactory.make("webrtcbin")
     peer.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
+    peer.get_by_name("rtpbin").set_property("add-reference-timestamp-meta", True)
     pipeline.add(peer)
     receive = GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY
     peer.emit("add-transceiver", receive, caps("video", (sys.argv + ["H264"])[4], 90000, 96))
