@@ -20,6 +20,7 @@ use sluicegate_webrtc_relay::Engine;
 use self::bridge::Bridge;
 
 mod bridge;
+mod hooks;
 
 /// The section `[wcs]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,11 +37,13 @@ pub(crate) struct Wcs {
     ca_file: Option<PathBuf>,
     /// Whether certificates of other servers are taken as they are.
     insecure: bool,
+    /// A web server that decides about clients and is told of them.
+    hooks: Option<hooks::Hooks>,
 }
 
 impl Default for Wcs {
     fn default() -> Self {
-        Self { enabled: true, listen: Vec::new(), listen_tls: Vec::new(), ca_file: None, insecure: false }
+        Self { enabled: true, listen: Vec::new(), listen_tls: Vec::new(), ca_file: None, insecure: false, hooks: None }
     }
 }
 
@@ -52,6 +55,9 @@ impl Wcs {
         }
         if self.insecure && self.ca_file.is_some() {
             faults.push("wcs.ca_file means nothing where wcs.insecure is set".to_owned());
+        }
+        if let Some(Err(fault)) = self.hooks.as_ref().map(hooks::Hooks::read) {
+            faults.push(fault);
         }
     }
 
@@ -81,7 +87,8 @@ impl Wcs {
         let access = Arc::clone(access);
         let gate: Gate = Arc::new(move |request| {
             let access = access.load();
-            Permissions { publish: access.may_publish(request), play: access.may_play(request) }
+            let (publish, play) = (access.may_publish(request), access.may_play(request));
+            Permissions { publish, play, manage: access.may_manage(request) }
         });
         let parts = Parts {
             hub: hub.clone(),
@@ -91,7 +98,8 @@ impl Wcs {
             tls: tls.map_err(|error| Failure::work("setting up WCS", error))?,
             shutdown: shutdown.clone(),
         };
-        Ok(Some(Service::new(parts, sluicegate_wcs::Config::default())))
+        let hooks = self.hooks.as_ref().and_then(|hooks| hooks.read().ok());
+        Ok(Some(Service::new(parts, sluicegate_wcs::Config { hooks, ..sluicegate_wcs::Config::default() })))
     }
 
     /// Opens the ports of its own.

@@ -95,6 +95,12 @@ impl Access {
         self.play.admits(request)
     }
 
+    /// Whether the sender of a request may see and change what the API has.
+    #[must_use]
+    pub fn may_manage(&self, request: &Request) -> bool {
+        self.api.admits(request)
+    }
+
     /// Lets a request on to `next` if its area's rule admits it. For `axum::middleware::from_fn`.
     pub async fn check(self, request: Request, next: Next) -> Response {
         if self.rule(&request).admits(&request) {

@@ -134,6 +134,7 @@ impl Session {
             min_bitrate: Some(0),
             max_bitrate: Some(0),
             record: false,
+            custom: None,
         };
         self.send(&if play { ClientMessage::Play(request) } else { ClientMessage::Publish(request) });
     }

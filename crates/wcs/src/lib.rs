@@ -14,6 +14,7 @@ pub mod server;
 mod address;
 mod allowance;
 mod error;
+mod hooks;
 mod metrics;
 #[cfg(test)]
 mod recorded;
@@ -21,9 +22,11 @@ mod registry;
 mod rest;
 mod service;
 mod socket;
+mod stat;
 mod target;
 
 pub use error::Error;
+pub use hooks::{Config as Hooks, METHODS};
 pub use media::Media;
 pub use message::Role;
 pub use service::{Config, Gate, Parts, Permissions, Service};

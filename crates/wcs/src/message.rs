@@ -75,5 +75,22 @@ fn value(argument: &impl Serialize) -> Value {
     serde_json::to_value(argument).unwrap_or_default()
 }
 
+fn insert(object: &mut Value, key: &str, value: Option<Value>) {
+    if let (Some(fields), Some(value)) = (object.as_object_mut(), value) {
+        fields.insert(key.to_owned(), value);
+    }
+}
+
+/// `sendStreamEvent`, and `notifyStreamEvent` in the other direction.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StreamEvent {
+    media_session_id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    payload: Option<Value>,
+}
+
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,11 @@ pub(crate) fn unreadable() {
     counter!("sluicegate_wcs_unreadable_total").increment(1);
 }
 
+/// A hook was called. Moves `sluicegate_wcs_hooks_total` with the method and `allowed`, `refused`, `failed` or `lost`.
+pub(crate) fn hook(method: &'static str, outcome: &'static str) {
+    counter!("sluicegate_wcs_hooks_total", "method" => method, "outcome" => outcome).increment(1);
+}
+
 /// The REST interface was asked. Moves `sluicegate_wcs_rest_total` with the status of the answer.
 pub(crate) fn rest(status: u16) {
     counter!("sluicegate_wcs_rest_total", "status" => status.to_string()).increment(1);

@@ -38,12 +38,18 @@ pub struct Session {
     actions: VecDeque<Action>,
     /// What the client said of itself.
     client: Map<String, Value>,
+    /// The same until it is taken.
+    greeting: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Nothing was heard yet.
     New {
+        deadline: Instant,
+    },
+    /// The application is asked whether the client may come in.
+    Asking {
         deadline: Instant,
     },
     Established {
@@ -66,6 +72,7 @@ impl Session {
             texts: VecDeque::new(),
             actions: VecDeque::new(),
             client: Map::new(),
+            greeting: Map::new(),
         }
     }
 
@@ -116,9 +123,8 @@ impl Session {
                 let action = published.map(|stream| Action::Tell { name: stream.name.clone(), kind, payload });
                 self.actions.extend(action);
             }
-            // There is no application behind this server that could refuse it.
-            ClientMessage::SendData { operation_id } => {
-                self.send(&ServerMessage::DataStatus { operation_id, accepted: true });
+            ClientMessage::SendData { operation_id, payload } => {
+                self.actions.push_back(Action::Data { operation_id, payload });
             }
             ClientMessage::Pong | ClientMessage::Available(_) | ClientMessage::Other(_) => {}
         }
@@ -128,6 +134,31 @@ impl Session {
         if !matches!(self.state, State::New { .. }) {
             return;
         }
+        if self.config.reports {
+            self.state = State::Asking { deadline: now + self.config.answer };
+            self.actions.push_back(Action::Admit { fields: fields.clone() });
+            self.greeting = fields;
+        } else {
+            self.welcome(now, fields);
+        }
+    }
+
+    /// Whether the application takes the client, and which fields it adds or changes.
+    pub fn handle_admission(&mut self, now: Instant, admitted: Option<Map<String, Value>>) {
+        if !matches!(self.state, State::Asking { .. }) {
+            return;
+        }
+        match admitted {
+            Some(changes) => {
+                let mut fields = std::mem::take(&mut self.greeting);
+                fields.extend(changes);
+                self.welcome(now, fields);
+            }
+            None => self.close("the application refuses it"),
+        }
+    }
+
+    fn welcome(&mut self, now: Instant, fields: Map<String, Value>) {
         self.state = State::Established { ping: now + self.config.ping, missed: 0 };
         let mut answer = fields.clone();
         self.client = fields;
@@ -145,7 +176,7 @@ impl Session {
     }
 
     fn requested(&mut self, now: Instant, role: Role, request: &StreamRequest) {
-        let StreamRequest { media_session_id: id, name, sdp, .. } = request;
+        let StreamRequest { media_session_id: id, name, sdp, custom, .. } = request;
         let fault = if id.is_empty() {
             Some(info::NO_SESSION_ID)
         } else if !matches!(self.state, State::Established { .. }) {
@@ -162,8 +193,8 @@ impl Session {
         if let Some(fault) = fault {
             return self.send(&ServerMessage::Status(stream.status(id.clone(), Status::Failed, Some(fault))));
         }
-        let (id, name, offer) = (id.clone(), name.clone(), sdp.clone());
-        self.actions.push_back(Action::Answer { id: id.clone(), role, name, offer });
+        let (id, name, offer, custom) = (id.clone(), name.clone(), sdp.clone(), custom.clone());
+        self.actions.push_back(Action::Answer { id: id.clone(), role, name, offer, custom });
         self.streams.insert(id, stream);
     }
 
@@ -204,6 +235,18 @@ impl Session {
             stream.phase = Phase::Connecting { deadline: now + self.config.connect };
             self.send(&ServerMessage::RemoteSdp { media_session_id: id.to_owned(), sdp: answer });
         }
+    }
+
+    /// The application has given a stream another name.
+    pub fn handle_name(&mut self, id: &str, name: String) {
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.name = name;
+        }
+    }
+
+    /// Whether the application took data.
+    pub fn handle_data(&mut self, operation_id: String, accepted: bool) {
+        self.send(&ServerMessage::DataStatus { operation_id, accepted });
     }
 
     /// Media flows.
@@ -265,6 +308,7 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             State::New { deadline } if deadline <= now => return self.close("it does not say what it wants"),
+            State::Asking { deadline } if deadline <= now => return self.close("the application does not answer"),
             State::Established { ping, missed } if ping <= now => {
                 if missed >= self.config.missed {
                     return self.close(info::KEEP_ALIVE);
@@ -302,6 +346,11 @@ impl Session {
     }
 
     fn send(&mut self, message: &ServerMessage) {
+        if let ServerMessage::Status(status) = message
+            && self.config.reports
+        {
+            self.actions.push_back(Action::Report(status.clone()));
+        }
         self.texts.push_back(message.encode());
     }
 
@@ -319,7 +368,7 @@ impl Session {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let own = match self.state {
-            State::New { deadline } => deadline,
+            State::New { deadline } | State::Asking { deadline } => deadline,
             State::Established { ping, .. } => ping,
             State::Closed => return None,
         };

@@ -16,10 +16,11 @@ use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws;
 
+use crate::hooks::Hooks;
 use crate::media::Media;
 use crate::registry::Registry;
 use crate::target::WcsTarget;
-use crate::{client, rest, server, socket};
+use crate::{client, rest, server, socket, stat};
 
 /// The name of the protocol in the table of relays.
 pub(crate) const PROTOCOL: &str = "wcs";
@@ -40,6 +41,8 @@ pub struct Config {
     pub settle: Duration,
     /// How long the connection to another server may take, and again its answer to the upgrade. Default 3 s.
     pub dial: Duration,
+    /// The web server that is asked about clients and their streams. Default: none, then the access rules alone count.
+    pub hooks: Option<crate::Hooks>,
 }
 
 impl Default for Config {
@@ -51,6 +54,7 @@ impl Default for Config {
             max_message_bytes: 128 << 10,
             settle: Duration::from_secs(8),
             dial: Duration::from_secs(3),
+            hooks: None,
         }
     }
 }
@@ -62,9 +66,16 @@ pub struct Permissions {
     pub publish: bool,
     /// Whether it may play.
     pub play: bool,
+    /// Whether it may see figures of the whole server.
+    pub manage: bool,
 }
 
-/// Tells what the client of an upgrade may do.
+impl Permissions {
+    /// Everything.
+    pub const ALL: Self = Self { publish: true, play: true, manage: true };
+}
+
+/// Tells what the sender of a request may do.
 pub type Gate = Arc<dyn Fn(&Request) -> Permissions + Send + Sync>;
 
 /// What the service works with.
@@ -98,6 +109,7 @@ pub(crate) struct Inner {
     pub(crate) parts: Parts,
     pub(crate) config: Config,
     pub(crate) registry: Registry,
+    pub(crate) hooks: Option<Arc<Hooks>>,
 }
 
 impl Service {
@@ -113,7 +125,10 @@ impl Service {
         };
         let target: Arc<dyn Target> = Arc::new(target);
         parts.relays.register(&[PROTOCOL], &target);
-        Self(Arc::new(Inner { parts, config, registry: Registry::default() }))
+        let hooks = config.hooks.clone().map(|hooks| Hooks::start(hooks, parts.tls.clone(), &parts.shutdown));
+        let mut config = config;
+        config.session.reports = hooks.is_some();
+        Self(Arc::new(Inner { parts, config, registry: Registry::default(), hooks }))
     }
 
     /// For the main port: `/websocket` and `/rest-api/…`.
@@ -135,11 +150,14 @@ impl Service {
 
 async fn upgrade(State(service): State<Service>, mut request: Request) -> Response {
     if !ws::is_upgrade(&request) {
+        if let Some(answer) = stat::answer(&service, &request) {
+            return answer;
+        }
         let detail = "WCS signalling is a WebSocket; its REST interface is at /rest-api/";
         return Problem::new(StatusCode::NOT_FOUND).detail(detail).into_response();
     }
     let permissions = (service.0.parts.gate)(&request);
-    if permissions == (Permissions { publish: false, play: false }) {
+    if !permissions.publish && !permissions.play {
         return Problem::new(StatusCode::UNAUTHORIZED).detail("a valid token is needed here").into_response();
     }
     let peer = socket::Peer::of(&request);

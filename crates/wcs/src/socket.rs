@@ -1,5 +1,7 @@
 //! A client's session on its socket.
 
+mod application;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +10,8 @@ use std::time::{Duration, Instant};
 use axum::extract::Request;
 use futures_util::{SinkExt, StreamExt};
 use http::header::HOST;
-use sluicegate_hub::{State, StreamName};
+use serde_json::{Map, Value, json};
+use sluicegate_hub::StreamName;
 use sluicegate_net::listener::ConnectInfo;
 use sluicegate_net::ws::{Accepted, WebSocket};
 use tokio::sync::mpsc;
@@ -16,6 +19,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
 
+use crate::hooks;
 use crate::info;
 use crate::media::{Answer, Event, Failure, MediaFuture};
 use crate::message::Role;
@@ -55,9 +59,15 @@ impl Peer {
 
 /// What happens to a stream's media.
 enum Heard {
+    /// The application has given it another name.
+    Named(String),
     Answered(String),
     Connected,
     Ended(Failure),
+    /// Of the session itself: whether the application takes the client.
+    Admitted(Option<Map<String, Value>>),
+    /// Of the session itself: whether the application took data.
+    Taken(bool),
 }
 
 /// A stream's media, and which of all that the session ever had it is.
@@ -104,6 +114,7 @@ pub(crate) async fn serve(inner: Arc<Inner>, accepted: Accepted, peer: Peer, per
     let why = link.run(&mut websocket, commands, hearing).await;
     link.session.handle_closed();
     link.act();
+    link.tell_connection("DISCONNECTED");
     link.inner.registry.leave(key);
     tracing::debug!(session = token, why, "a WCS client is gone");
     close(&mut websocket, if why == ENDS { 1001 } else { 1000 }, why).await;
@@ -160,10 +171,23 @@ impl Link {
 
     /// Takes what happened to a stream's media, unless the stream is not the one any more.
     fn hear(&mut self, id: &str, number: u64, heard: Heard) {
+        let heard = match heard {
+            Heard::Admitted(admitted) => {
+                let is_in = admitted.is_some();
+                self.session.handle_admission(Instant::now(), admitted);
+                if is_in {
+                    self.tell_connection("ESTABLISHED");
+                }
+                return;
+            }
+            Heard::Taken(taken) => return self.session.handle_data(id.to_owned(), taken),
+            of_a_stream => of_a_stream,
+        };
         if self.legs.get(id).is_none_or(|leg| leg.number != number) {
             return;
         }
         match heard {
+            Heard::Named(name) => self.session.handle_name(id, name),
             Heard::Answered(sdp) => self.session.handle_answer(Instant::now(), id, sdp),
             Heard::Connected => self.session.handle_connected(id),
             Heard::Ended(failure) => {
@@ -179,6 +203,7 @@ impl Link {
                 self.session.handle_end(id, &failure.end);
                 name.into_iter().for_each(|name| self.publisher_ended(&name, info::STOPPED_BY_PUBLISHER));
             }
+            Heard::Admitted(_) | Heard::Taken(_) => {}
         }
     }
 
@@ -191,15 +216,35 @@ impl Link {
     fn act(&mut self) -> Option<&'static str> {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Answer { id, role, name, offer } => self.answer(&id, role, &name, offer),
+                Action::Admit { mut fields } => {
+                    fields.retain(|key, _| !matches!(key.as_str(), "authToken" | "sipPassword"));
+                    self.ask(hooks::CONNECT, fields.into(), String::new(), Heard::Admitted);
+                }
+                Action::Data { operation_id, payload } => {
+                    let data = json!({ "operationId": operation_id, "payload": payload });
+                    self.ask(hooks::SEND_DATA, data, operation_id, |said| Heard::Taken(said.is_some()));
+                }
+                Action::Report(status) => {
+                    self.tell(hooks::STREAM_STATUS, serde_json::to_value(&status).unwrap_or_default());
+                }
+                Action::Answer { id, role, name, offer, custom } => {
+                    self.answer(&id, role, &name, offer, custom.as_ref())
+                }
                 Action::Release { id, role: Role::Publish, name, info } => {
+                    let about = json!({ "mediaSessionId": id, "name": name, "published": true, "info": info });
+                    self.tell(hooks::UNPUBLISH, about);
                     self.publisher_ended(&name, info);
                     // Its end is still heard: only then the publisher is told.
                     self.legs.get(&id).iter().for_each(|leg| leg.stop.cancel());
                 }
-                Action::Release { id, .. } => drop(self.legs.remove(&id)),
+                Action::Release { id, name, info, .. } => {
+                    let about = json!({ "mediaSessionId": id, "name": name, "published": false, "info": info });
+                    self.tell(hooks::STOP, about);
+                    self.legs.remove(&id);
+                }
                 Action::Find { id, name } => {
-                    let available = StreamName::parse(&name).is_ok_and(|name| self.is_available(&name));
+                    let available = StreamName::parse(&name)
+                        .is_ok_and(|name| application::is_available(&self.inner.parts.hub, &name));
                     self.session.handle_availability(id, available);
                 }
                 Action::Tell { name, kind, payload } => {
@@ -212,13 +257,7 @@ impl Link {
         None
     }
 
-    /// Whether somebody publishes it, or a site would.
-    fn is_available(&self, name: &StreamName) -> bool {
-        let status = self.inner.parts.hub.stream(name);
-        status.is_some_and(|status| status.state != State::Waiting)
-    }
-
-    fn answer(&mut self, id: &str, role: Role, name: &str, offer: String) {
+    fn answer(&mut self, id: &str, role: Role, name: &str, offer: String, custom: Option<&Value>) {
         let allowed = match role {
             Role::Publish => self.permissions.publish,
             Role::Play => self.permissions.play,
@@ -230,7 +269,11 @@ impl Link {
             _ if self.inner.registry.is_taken(self.key, id) => Some(info::SESSION_ID_IN_USE),
             (Err(_), Role::Publish) => Some(info::FAILED),
             (Err(_), Role::Play) => Some(info::STREAM_NOT_FOUND),
-            (Ok(name), Role::Play) if !self.is_available(name) => Some(info::STREAM_NOT_FOUND),
+            (Ok(name), Role::Play)
+                if self.inner.hooks.is_none() && !application::is_available(&self.inner.parts.hub, name) =>
+            {
+                Some(info::STREAM_NOT_FOUND)
+            }
             _ => None,
         };
         let stream = match (refusal, stream) {
@@ -243,9 +286,21 @@ impl Link {
         };
         self.legs_made += 1;
         let (number, stop) = (self.legs_made, CancellationToken::new());
-        let answering = self.inner.parts.media.answer(role, stream, offer, self.peer.address);
         let (heard, key) = (self.heard.clone(), id.to_owned());
         let tell = async move |what| drop(heard.send((key.clone(), number, what)).await);
+        let (media, address) = (Arc::clone(&self.inner.parts.media), self.peer.address);
+        let answering: MediaFuture<Answer> = match &self.inner.hooks {
+            None => media.answer(role, stream, offer, address),
+            Some(hooks) => {
+                let body = self.wish(hooks, id, &offer, custom);
+                let (hooks, hub, tell) = (Arc::clone(hooks), self.inner.parts.hub.clone(), tell.clone());
+                Box::pin(async move {
+                    let stream = application::allowed_name(&hooks, &hub, role, stream, &body).await?;
+                    tell(Heard::Named(stream.to_string())).await;
+                    media.answer(role, stream, offer, address).await
+                })
+            }
+        };
         tokio::spawn(live(answering, stop.clone(), tell));
         self.legs.insert(id.to_owned(), Leg { number, stop });
     }

@@ -64,7 +64,13 @@ impl Pair {
         assert_eq!(std::mem::take(&mut pair.client_did), [Action::Offer]);
         pair.client.handle_offer(pair.now, "offer".into(), Media { video: true, audio: role == Role::Play });
         pair.carry();
-        let answer = server::Action::Answer { id: "ours".into(), role, name: "door".into(), offer: "offer".into() };
+        let answer = server::Action::Answer {
+            id: "ours".into(),
+            role,
+            name: "door".into(),
+            offer: "offer".into(),
+            custom: None,
+        };
         assert_eq!(std::mem::take(&mut pair.server_did), [answer]);
         pair.server.handle_answer(pair.now, "ours", "answer".into());
         pair.server.handle_connected("ours");

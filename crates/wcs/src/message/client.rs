@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Envelope, read, value, write};
+use super::{Envelope, StreamEvent, insert, read, value, write};
 use crate::Error;
 
 /// A client's message. The Web SDK sends exactly one argument; it is `null` where there is none to send.
@@ -39,6 +39,8 @@ pub enum ClientMessage {
     SendData {
         /// Names the operation in the answer.
         operation_id: String,
+        /// What the page sends.
+        payload: Option<Value>,
     },
     /// Something else, which a server skips.
     Other(String),
@@ -84,6 +86,9 @@ pub struct StreamRequest {
     /// What a player asks for, 0 when untouched.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number")]
     pub quality: Option<u64>,
+    /// Whatever the page gives for the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Value>,
 }
 
 /// A number that nothing depends on: whatever is none is left out.
@@ -114,18 +119,10 @@ pub struct StreamKey {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Event {
-    media_session_id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    payload: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Data {
     operation_id: String,
+    #[serde(default)]
+    payload: Option<Value>,
 }
 
 impl ClientMessage {
@@ -146,12 +143,12 @@ impl ClientMessage {
             "ping" => Self::Ping,
             "availableStream" => Self::Available(read("availableStream", envelope.first())?),
             "sendStreamEvent" => {
-                let Event { media_session_id, kind, payload } = read("sendStreamEvent", envelope.first())?;
+                let StreamEvent { media_session_id, kind, payload } = read("sendStreamEvent", envelope.first())?;
                 Self::StreamEvent { media_session_id, kind, payload }
             }
             "sendData" => {
-                let Data { operation_id } = read("sendData", envelope.first())?;
-                Self::SendData { operation_id }
+                let Data { operation_id, payload } = read("sendData", envelope.first())?;
+                Self::SendData { operation_id, payload }
             }
             _ => Self::Other(name),
         })
@@ -173,12 +170,14 @@ impl ClientMessage {
             }
             Self::StreamEvent { media_session_id, kind, payload } => {
                 let mut event = serde_json::json!({ "mediaSessionId": media_session_id, "type": kind });
-                if let (Some(payload), Some(fields)) = (payload, event.as_object_mut()) {
-                    fields.insert("payload".into(), payload.clone());
-                }
+                insert(&mut event, "payload", payload.clone());
                 ("sendStreamEvent", event)
             }
-            Self::SendData { operation_id } => ("sendData", serde_json::json!({ "operationId": operation_id })),
+            Self::SendData { operation_id, payload } => {
+                let mut data = serde_json::json!({ "operationId": operation_id });
+                insert(&mut data, "payload", payload.clone());
+                ("sendData", data)
+            }
             Self::Other(name) => (name.as_str(), Value::Null),
         };
         write(name, &[argument])

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Envelope, read, value, write};
+use super::{Envelope, StreamEvent, insert, read, value, write};
 use crate::Error;
 
 /// A server's message.
@@ -140,16 +140,6 @@ struct Availability {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Event {
-    media_session_id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    payload: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct DataStatus {
     operation_id: String,
     status: String,
@@ -192,7 +182,7 @@ impl ServerMessage {
                 Self::Available { media_session_id: id, available: status == "true", info }
             }
             "notifyStreamEvent" => {
-                let Event { media_session_id, kind, payload } = read("notifyStreamEvent", envelope.first())?;
+                let StreamEvent { media_session_id, kind, payload } = read("notifyStreamEvent", envelope.first())?;
                 Self::StreamEvent { media_session_id, kind, payload }
             }
             "DataStatusEvent" => {
@@ -238,12 +228,6 @@ impl ServerMessage {
             }
             Self::Other(name) => write(name, &[]),
         }
-    }
-}
-
-fn insert(object: &mut Value, key: &str, value: Option<Value>) {
-    if let (Some(fields), Some(value)) = (object.as_object_mut(), value) {
-        fields.insert(key.to_owned(), value);
     }
 }
 

@@ -122,7 +122,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
             kind,
             payload
         }),
-        text().prop_map(|operation_id| ClientMessage::SendData { operation_id }),
+        text().prop_map(|operation_id| ClientMessage::SendData { operation_id, payload: None }),
         Just(ClientMessage::Pong),
     ]
 }

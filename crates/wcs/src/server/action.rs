@@ -1,15 +1,21 @@
 //! What a session wants done, and hears of it.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 #[cfg(doc)]
 use super::Session;
-use crate::message::Role;
+use crate::message::{Role, StreamStatus};
 
 /// What the owner of a session is to do.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Action {
+    /// Say whether the client may come in: [`Session::handle_admission`] follows. Only where the configuration says
+    /// `reports`.
+    Admit {
+        /// What it said of itself.
+        fields: Map<String, Value>,
+    },
     /// Answer an offer; [`Session::handle_answer`] or [`Session::handle_end`] follows.
     Answer {
         /// The stream within the session.
@@ -20,7 +26,18 @@ pub enum Action {
         name: String,
         /// Its description.
         offer: String,
+        /// What the page gives for the application.
+        custom: Option<Value>,
     },
+    /// Take data for the application: [`Session::handle_data`] follows.
+    Data {
+        /// Names the operation.
+        operation_id: String,
+        /// What the page sends.
+        payload: Option<Value>,
+    },
+    /// Tell the application how a stream stands. Only where the configuration says `reports`.
+    Report(StreamStatus),
     /// End a stream's media.
     Release {
         /// The stream within the session.

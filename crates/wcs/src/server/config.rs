@@ -20,6 +20,8 @@ pub struct Config {
     pub ending: Duration,
     /// Streams of one session. Default 64; each is a WebRTC session.
     pub streams: usize,
+    /// Whether an application is asked about clients, and told how their streams stand. Default: off.
+    pub reports: bool,
     /// Messages that a client may send at once. Default 200.
     pub burst: u32,
     /// Messages a second that it may send for long. Default 50.
@@ -36,6 +38,7 @@ impl Default for Config {
             connect: Duration::from_secs(25),
             ending: Duration::from_secs(1),
             streams: 64,
+            reports: false,
             burst: 200,
             rate: 50,
         }

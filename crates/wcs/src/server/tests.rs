@@ -223,6 +223,9 @@ fn events_and_data_get_their_answers() {
     assert!(matches!(session.poll_action(), Some(Action::Answer { .. })));
     assert_eq!(session.poll_action(), None, "a player has no players");
     session.handle_text(now, r#"{"message":"sendData","data":[{"operationId":"7","payload":{}}]}"#).unwrap();
+    let data = Action::Data { operation_id: "7".into(), payload: Some(json!({})) };
+    assert_eq!(session.poll_action(), Some(data));
+    session.handle_data("7".into(), true);
     let answer: Value = serde_json::from_str(&session.poll_text().unwrap()).unwrap();
     assert_eq!(answer, json!({"message":"DataStatusEvent","data":[{"operationId":"7","status":"ACCEPTED"}]}));
     ask(&mut session, now, "availableStream", "q", "nobody");
@@ -230,4 +233,31 @@ fn events_and_data_get_their_answers() {
     session.handle_availability("q".into(), false);
     let answer: Value = serde_json::from_str(&session.poll_text().unwrap()).unwrap();
     assert_eq!(answer["data"][0], json!({"id":"q","status":"false","info":"Stream not found"}));
+}
+
+#[test]
+fn an_application_lets_clients_in() {
+    let now = Instant::now();
+    let config = Config { reports: true, ..Config::default() };
+    let asking = || {
+        let mut session = Session::new(config.clone(), "/a/b".into(), now);
+        session.handle_text(now, r#"{"message":"connection","data":[{"appKey":"app","custom":1}]}"#).unwrap();
+        assert!(matches!(session.poll_action(), Some(Action::Admit { fields }) if fields["custom"] == 1));
+        // Not yet.
+        ask(&mut session, now, "publishStream", "early", "door");
+        assert!(session.poll_text().unwrap().contains("Session not ready"));
+        assert!(matches!(session.poll_action(), Some(Action::Report(status)) if status.media_session_id == "early"));
+        session
+    };
+    let mut taken = asking();
+    taken.handle_admission(now, json!({ "custom": 2 }).as_object().cloned());
+    let answer: Value = serde_json::from_str(&taken.poll_text().unwrap()).unwrap();
+    assert_eq!((&answer["data"][0]["custom"], &answer["data"][0]["status"]), (&json!(2), &json!("ESTABLISHED")));
+    assert_eq!(taken.client().get("custom"), None);
+    let mut refused = asking();
+    refused.handle_admission(now, None);
+    assert_eq!(refused.poll_action(), Some(Action::Close("the application refuses it")));
+    let mut late = asking();
+    late.handle_timeout(now + config.answer);
+    assert_eq!(late.poll_action(), Some(Action::Close("the application does not answer")));
 }

@@ -129,7 +129,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start() -> Self {
-        Self::with(Config::default(), Permissions { publish: true, play: true }).await
+        Self::with(Config::default(), Permissions::ALL).await
     }
 
     pub(crate) async fn with(config: Config, permissions: Permissions) -> Self {

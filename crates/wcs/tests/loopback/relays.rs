@@ -117,7 +117,7 @@ async fn what_cannot_be_leaves_nothing() {
 async fn a_server_that_does_not_answer_ends_with_the_relay() {
     let node = Node::with(
         sluicegate_wcs::Config { settle: Duration::from_millis(200), ..sluicegate_wcs::Config::default() },
-        sluicegate_wcs::Permissions { publish: true, play: true },
+        sluicegate_wcs::Permissions::ALL,
     )
     .await;
     let _publisher = node.publish("door");

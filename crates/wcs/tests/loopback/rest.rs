@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sluicegate_hub::Reason;
 use sluicegate_hub::relay::{Progress, Spec, Target, Transfer};
-use sluicegate_wcs::info;
+use sluicegate_wcs::{Config, Permissions, info};
 
 use crate::node::{Node, call, until};
 use crate::page::Page;
@@ -31,6 +31,28 @@ async fn lists_are_arrays_and_nothing_is_not_found() {
     assert_eq!((preflight.status, preflight.body.as_str()), (200, ""));
     assert!(preflight.head.contains("access-control-allow-origin: *"), "{}", preflight.head);
     assert!(preflight.head.contains("access-control-allow-headers: content-type"), "{}", preflight.head);
+}
+
+#[tokio::test]
+async fn figures_are_told_to_those_who_may_know() {
+    let node = Node::start().await;
+    let mut page = Page::open(&node.uri()).await;
+    page.publish("p", "door").await;
+    page.play("v", "door").await;
+    let _other = node.publish("by/another");
+    let answer = call("GET", node.port, "/?action=stat", "").await;
+    assert_eq!(answer.status, 200);
+    let lines: Vec<&str> = answer.body.lines().collect();
+    for line in ["-----Connection Stats-----", "connections_websocket=1", "streams_webrtc_in=2", "relays=0"] {
+        assert!(lines.contains(&line), "{line}: {}", answer.body);
+    }
+    assert!(answer.body.contains("\nstreams_viewers=by/another/0;door/1\n"), "{}", answer.body);
+    let some = call("GET", node.port, "/any?action=stat&format=json&groups=stream_stats,none", "").await.json();
+    assert_eq!((&some["stream_stats"]["streams_webrtc_in"], some.as_object().unwrap().len()), (&json!(2), 1));
+    let few = Permissions { manage: false, ..Permissions::ALL };
+    let closed = Node::with(Config::default(), few).await;
+    assert_eq!(call("GET", closed.port, "/?action=stat", "").await.status, 401);
+    assert_eq!(call("GET", node.port, "/?action=other", "").await.status, 404);
 }
 
 #[tokio::test]

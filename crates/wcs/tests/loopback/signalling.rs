@@ -77,7 +77,7 @@ async fn what_cannot_be_fails_with_its_reason() {
 #[tokio::test]
 async fn a_publisher_without_media_fails_in_time() {
     let session = server::Config { connect: Duration::from_millis(50), ..server::Config::default() };
-    let node = Node::with(Config { session, ..Config::default() }, Permissions { publish: true, play: true }).await;
+    let node = Node::with(Config { session, ..Config::default() }, Permissions::ALL).await;
     let mut page = Page::open(&node.uri()).await;
     page.ask("publishStream", "p", "door", "silent").await;
     page.message("setRemoteSDP").await;
@@ -86,7 +86,7 @@ async fn a_publisher_without_media_fails_in_time() {
 
 #[tokio::test]
 async fn access_rules_are_told_by_status() {
-    let node = Node::with(Config::default(), Permissions { publish: false, play: true }).await;
+    let node = Node::with(Config::default(), Permissions { publish: false, ..Permissions::ALL }).await;
     let _publisher = node.publish("door");
     let mut page = Page::open(&node.uri()).await;
     page.ask("publishStream", "p", "mine", "offer").await;
@@ -116,7 +116,7 @@ async fn pages_ask_and_tell() {
 #[tokio::test]
 async fn nonsense_is_skipped_and_a_client_without_a_greeting_left() {
     let session = server::Config { connection: Duration::from_millis(100), ..server::Config::default() };
-    let node = Node::with(Config { session, ..Config::default() }, Permissions { publish: true, play: true }).await;
+    let node = Node::with(Config { session, ..Config::default() }, Permissions::ALL).await;
     let mut page = Page::open(&node.uri()).await;
     for text in ["", "{", "[]", r#"{"message":"publishStream","data":[7]}"#, r#"{"message":"fly","data":[]}"#] {
         page.text(text).await;

@@ -1,0 +1,95 @@
+//! What the user's own web server is asked and told of a session.
+
+use serde_json::{Map, Value, json};
+use sluicegate_hub::{Hub, State, StreamName};
+
+use super::{Heard, Link};
+use crate::hooks::{self, Hooks};
+use crate::info;
+use crate::media::Failure;
+use crate::message::Role;
+
+impl Link {
+    /// What the application hears: whose session it is, and these fields.
+    fn body(&self, hooks: &Hooks, fields: Value) -> Value {
+        let app_key = self.session.client().get("appKey").cloned().unwrap_or_default();
+        let mut body = json!({ "nodeId": hooks.node(), "appKey": app_key, "sessionId": self.peer.token() });
+        if let (Some(body), Value::Object(fields)) = (body.as_object_mut(), fields) {
+            body.extend(fields);
+        }
+        body
+    }
+
+    /// Tells the application of something, where there is one.
+    pub(super) fn tell(&self, method: &'static str, fields: Value) {
+        if let Some(hooks) = &self.inner.hooks {
+            hooks.tell(method, self.body(hooks, fields));
+        }
+    }
+
+    /// Tells the application how a session stands that it has heard of.
+    pub(super) fn tell_connection(&self, status: &str) {
+        if !self.session.client().is_empty() {
+            self.tell(hooks::CONNECTION_STATUS, json!({ "status": status }));
+        }
+    }
+
+    /// Asks the application for something that concerns the session; without one all is allowed.
+    pub(super) fn ask(
+        &self,
+        method: &'static str,
+        fields: Value,
+        id: String,
+        verdict: fn(Option<Map<String, Value>>) -> Heard,
+    ) {
+        let asked = self.inner.hooks.clone().map(|hooks| (self.body(&hooks, fields), hooks));
+        let heard = self.heard.clone();
+        tokio::spawn(async move {
+            let said = match asked {
+                Some((body, hooks)) => hooks.ask(method, &body).await,
+                None => Some(Map::new()),
+            };
+            // A session that is gone needs no answer.
+            drop(heard.send((id, 0, verdict(said))).await);
+        });
+    }
+
+    /// What a client wants, for the application.
+    pub(super) fn wish(&self, hooks: &Hooks, id: &str, offer: &str, custom: Option<&Value>) -> Value {
+        let stream = self.session.streams().find(|(known, _)| *known == id).map(|(_, stream)| stream);
+        let wish = json!({
+            "mediaSessionId": id,
+            "name": stream.map(|stream| stream.name.as_str()),
+            "published": stream.is_some_and(|stream| stream.role == Role::Publish),
+            "hasVideo": stream.is_some_and(|stream| stream.has_video),
+            "hasAudio": stream.is_some_and(|stream| stream.has_audio),
+            "status": "PENDING", "sdp": offer, "record": false, "mediaProvider": "WebRTC", "custom": custom,
+        });
+        self.body(hooks, wish)
+    }
+}
+
+/// The name under which the application lets a client publish or play.
+pub(super) async fn allowed_name(
+    hooks: &Hooks,
+    hub: &Hub,
+    role: Role,
+    asked: StreamName,
+    body: &Value,
+) -> Result<StreamName, Failure> {
+    let method = if role == Role::Publish { hooks::PUBLISH } else { hooks::PLAY };
+    let said = hooks.ask(method, body).await;
+    let said = said.ok_or_else(|| Failure::failed(info::RESTRICTED, "the application refuses it"))?;
+    let given = said.get("name").and_then(Value::as_str).map(StreamName::parse);
+    let name = given.unwrap_or(Ok(asked));
+    let name = name.map_err(|error| Failure::failed(info::FAILED, format!("the application's name: {error}")))?;
+    if role == Role::Play && !is_available(hub, &name) {
+        return Err(Failure::failed(info::STREAM_NOT_FOUND, "nobody publishes it"));
+    }
+    Ok(name)
+}
+
+/// Whether somebody publishes it, or a site would.
+pub(super) fn is_available(hub: &Hub, name: &StreamName) -> bool {
+    hub.stream(name).is_some_and(|status| status.state != State::Waiting)
+}
