@@ -22,6 +22,7 @@ mod reload;
 mod rtcpilot;
 mod rtmp;
 mod rtsp;
+mod soak;
 mod sources;
 mod stage;
 mod tcp;
