@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use sluicegate_hub::{Batch, Choice, Expects, Hub, Next, Output, Publish, StreamName, Subscriber, TrackSet, Viewer};
 use sluicegate_media::{Codec, Frame, Kind};
@@ -15,6 +16,7 @@ use crate::format::Rtp;
 use crate::offer::Section;
 use crate::play::{Playing, Source};
 use crate::publish::Publishing;
+use crate::recent::Recent;
 use crate::sound::Feeds;
 use crate::switch::Switch;
 use crate::{Config, Error, Session, choose, offer};
@@ -35,6 +37,7 @@ struct Inner {
     output: Output,
     cuts: AllCuts,
     feeds: Feeds,
+    recent: Recent,
     sessions: Mutex<HashMap<String, Session>>,
     demand: OnceLock<Demand>,
 }
@@ -91,6 +94,7 @@ impl Engine {
             output,
             cuts: AllCuts::default(),
             feeds,
+            recent: Recent::default(),
             sessions: Mutex::default(),
             demand: OnceLock::new(),
         })))
@@ -217,6 +221,20 @@ impl Engine {
         Source { engine, name, viewer: viewer.choosing(Choice::Exact), output, place, cuts, feed }
     }
 
+    /// A viewer's choice, with what the path from its address carried a moment ago.
+    fn expected(&self, viewer: Viewer) -> Choice {
+        let carried = viewer.address.and_then(|address| self.0.recent.of(Instant::now(), address.ip()));
+        match viewer.choice {
+            Choice::Fitting { most } => Choice::Fitting { most: most.into_iter().chain(carried).min() },
+            Choice::Exact => Choice::Exact,
+        }
+    }
+
+    /// Notes what the path of a viewer carries, for the next from its address.
+    pub(crate) fn note_path(&self, now: Instant, viewer: Viewer, estimate: Option<u64>) {
+        viewer.address.into_iter().for_each(|address| self.0.recent.note(now, address.ip(), estimate));
+    }
+
     /// A viewer's place in the stream of that very name; `None` for one that may not be asked for.
     pub(crate) fn enter(&self, name: &StreamName, viewer: Viewer) -> Option<Place> {
         let held = match self.0.demand.get() {
@@ -233,7 +251,8 @@ impl Engine {
     /// [`Error::Hub`] when nothing comes in time, [`Error::Reordered`].
     pub(crate) async fn look(&self, name: &StreamName, viewer: Viewer) -> Result<(Place, Arc<TrackSet>), Error> {
         let gone = || Error::Hub(sluicegate_hub::Error::NotFound { name: name.clone() });
-        let mut place = self.enter(&self.0.hub.choose(name, viewer.choice), viewer).ok_or_else(gone)?;
+        let chosen = self.0.hub.choose(name, self.expected(viewer));
+        let mut place = self.enter(&chosen, viewer).ok_or_else(gone)?;
         place.subscriber.ready(self.config().wait).await?;
         let (mut tracks, mut last) = (None, None);
         while let Next::Batch(batch) = place.subscriber.try_next() {

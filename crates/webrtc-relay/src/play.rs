@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sluicegate_hub::{Batch, Ended, Output, StreamName, TrackSet, Viewer, ViewerPath};
-use sluicegate_media::{Codec, Kind};
-use sluicegate_rtc_driver::media::{Direction, RtpPacket, TrackId};
+use sluicegate_media::Kind;
+use sluicegate_rtc_driver::media::{Direction, RtpPacket};
 use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::sleep_until;
 
 use crate::cut::Cuts;
-use crate::engine::{Engine, Place, Sent, sent_as};
+use crate::engine::{Engine, Place, Sent};
 use crate::estimate::Path;
+use crate::lane::{self, Lane};
 use crate::offer::codec;
 use crate::sound::{Feed, Opus};
 use crate::splice::Splice;
@@ -29,39 +30,6 @@ const CATCH_UP: u64 = 12_500_000;
 const RIDE_ALONG: Duration = Duration::from_millis(60);
 /// Between two requests of a viewer for a key frame that reach the publisher.
 const KEY_FRAME_PAUSE: Duration = Duration::from_millis(500);
-
-/// A track that goes out.
-#[derive(Debug)]
-struct Lane {
-    /// What the stream has, and what is sent of it.
-    source: Codec,
-    codec: Codec,
-    /// The variant that plays has nothing for this one.
-    silent: bool,
-    /// Known once the peer has agreed.
-    track: Option<TrackId>,
-    sequence: u16,
-    last: Option<u32>,
-}
-
-impl Lane {
-    fn new(sent: Sent) -> Self {
-        let Sent { source, codec } = sent;
-        Self { source, codec, silent: false, track: None, sequence: rand::random(), last: None }
-    }
-
-    /// What a stream has for this lane, if it has what the session carries.
-    fn source_in(&self, tracks: &TrackSet) -> Option<Codec> {
-        let codec = tracks.first(self.codec.kind()).map(|track| track.codec);
-        codec.filter(|codec| sent_as(*codec) == self.codec)
-    }
-
-    /// Whether a picture stands before one that is to be shown earlier.
-    fn goes_back(&mut self, timestamp: u32) -> bool {
-        let last = self.last.replace(timestamp);
-        last.is_some_and(|last| timestamp.wrapping_sub(last).cast_signed() < 0)
-    }
-}
 
 /// What a viewer's session needs of the stream.
 #[derive(Debug)]
@@ -198,7 +166,7 @@ impl Playing {
                     }
                     continue;
                 }
-                ready = Switch::ready(&mut self.switch, fits(&self.lanes)) => {
+                ready = Switch::ready(&mut self.switch, |tracks| lane::fit(&self.lanes, tracks)) => {
                     let batch = self.go_on_with(ready);
                     sound = self.source.feed.as_ref().map(|feed| feed.listen());
                     Ok(batch)
@@ -248,7 +216,7 @@ impl Playing {
             let Ok(count) = u16::try_from(packets.len()) else { continue };
             let first = lane.sequence.wrapping_add(1);
             lane.sequence = lane.sequence.wrapping_add(count);
-            let packets = shifted(packets, self.splice.ticks(lane.codec));
+            let packets = lane::shifted(packets, self.splice.ticks(lane.codec));
             if count > 0 && self.connection.handle().send_shared(track, packets, first).is_err() {
                 // The session is far behind: it goes on at a key frame.
                 metrics::left_out();
@@ -265,10 +233,7 @@ impl Playing {
     /// Leaves the stream that played for another variant of it, whose first batch this is.
     fn go_on_with(&mut self, Ready { to, place, pace, batch }: Ready) -> Arc<Batch> {
         let now = Instant::now();
-        for lane in &mut self.lanes {
-            let source = lane.source_in(&batch.tracks);
-            (lane.silent, lane.source, lane.last) = (source.is_none(), source.unwrap_or(lane.codec), None);
-        }
+        self.lanes.iter_mut().for_each(|lane| lane.go_on_with(&batch.tracks));
         let transcodes = self.lanes.iter().any(|lane| lane.source != lane.codec);
         tracing::info!(from = %self.source.name, to = %to.to(), estimate = self.path.estimate(), "WebRTC viewer moved");
         self.source = self.source.engine.source(place, self.source.viewer, transcodes);
@@ -332,20 +297,6 @@ impl Playing {
         self.tracks = Some(Arc::clone(&batch.tracks));
         Ok(())
     }
-}
-
-/// Whether a session with these lanes can go on with other tracks: pictures as they were agreed on, with sound or without.
-fn fits(lanes: &[Lane]) -> impl Fn(&TrackSet) -> bool {
-    |tracks| lanes.iter().filter(|lane| lane.codec.kind() == Kind::Video).all(|lane| lane.source_in(tracks).is_some())
-}
-
-/// Packets with their times on the session's timeline; those that all viewers share where they are there already.
-fn shifted(packets: &Arc<[RtpPacket]>, shift: u32) -> Arc<[RtpPacket]> {
-    if shift == 0 {
-        return Arc::clone(packets);
-    }
-    let moved = |packet: &RtpPacket| RtpPacket { timestamp: packet.timestamp.wrapping_add(shift), ..packet.clone() };
-    packets.iter().map(moved).collect()
 }
 
 /// Waits for an instant; without one for ever.

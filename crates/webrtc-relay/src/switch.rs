@@ -77,6 +77,7 @@ impl Switch {
     /// Looks at what the viewer's path carries while it watches `current`, and begins a change where one is due. Returns
     /// the greatest rate that the viewer could get.
     pub(crate) fn look(&mut self, now: Instant, current: &StreamName, estimate: Option<u64>) -> u64 {
+        self.engine.note_path(now, self.viewer, estimate);
         let mut variants = self.engine.hub().variants(&self.name);
         variants.retain(|variant| !self.unfit.contains(&variant.name));
         if self.pending.is_none() {
