@@ -95,7 +95,9 @@ impl Intake {
     pub(super) fn take(&mut self, channel: u8, payload: Bytes, publisher: &Publisher) -> Result<(), Error> {
         let of = |known: &&Channel| known.rtp == channel || known.rtcp == channel;
         let Some(Channel { rtp, id, .. }) = self.channels.iter().find(of) else { return Ok(()) };
-        if *rtp != channel {
+        // Some send reports among the packets; their types are none that packets have (RFC 5761 section 4).
+        let is_report = payload.get(1).is_some_and(|kind| (192..=223).contains(kind));
+        if *rtp != channel || is_report {
             if let Some((ntp, timestamp)) = rtp::report(&payload) {
                 self.inbound.handle_report(*id, ntp, timestamp);
             }
