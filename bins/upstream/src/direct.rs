@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::header::LOCATION;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri};
-use sluicegate_hub::{Hub, StreamName};
+use sluicegate_hub::{Choice, Hub, StreamName};
 use sluicegate_net::problem::Problem;
 use tower::ServiceExt;
 
@@ -33,10 +33,11 @@ struct Target {
 impl Direct {
     /// Takes requests for sites out of the routes behind it. For `axum::middleware::from_fn_with_state`.
     pub(crate) async fn dispatch(State(direct): State<Self>, mut request: Request, next: Next) -> Response {
-        let wants = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "via=site"));
+        let query = request.uri().query().unwrap_or_default();
+        let wants = query.split('&').any(|pair| pair == "via=site");
         let path = request.uri().path().strip_prefix(PREFIX).filter(|_| wants);
         let Some(path) = path.filter(|_| *request.method() != Method::OPTIONS) else { return next.run(request).await };
-        let Some(target) = direct.target(path, request.method()) else {
+        let Some(target) = direct.target(path, query, request.method()) else {
             let detail = "no site that is connected offers this stream by WebRTC of its own";
             return Problem::new(StatusCode::NOT_FOUND).detail(detail).into_response();
         };
@@ -50,17 +51,21 @@ impl Direct {
     }
 
     /// `{name…}` for an offer, `{name…}/{id}` for a session.
-    fn target(&self, path: &str, method: &Method) -> Option<Target> {
+    fn target(&self, path: &str, query: &str, method: &Method) -> Option<Target> {
         let (name, id) = if *method == Method::POST {
             (path, None)
         } else {
             path.rsplit_once('/').map(|(name, id)| (name, Some(id)))?
         };
-        let name = StreamName::parse(name).ok()?;
+        let (name, choice) = Choice::of(&StreamName::parse(name).ok()?, query).ok()?;
         let site = self.hub.stream(&name)?.owner?;
         let own = name.of_site(site.as_str())?;
         let id = id.map(|id| format!("/{id}")).unwrap_or_default();
-        let path = format!("/proxy/{site}/{SERVICE}{PREFIX}{own}{id}");
+        let bound = match choice {
+            Choice::Fitting { most: Some(most) } => format!("?max_kbps={}", most / 1_000),
+            _ => String::new(),
+        };
+        let path = format!("/proxy/{site}/{SERVICE}{PREFIX}{own}{id}{bound}");
         Some(Target { name, path })
     }
 }

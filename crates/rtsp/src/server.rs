@@ -54,6 +54,8 @@ pub(crate) enum Event {
 pub(crate) struct Asked {
     /// The path without a leading `live/`, percent-decoded.
     pub(crate) name: String,
+    /// What stands behind the path.
+    pub(crate) query: String,
     pub(crate) credentials: Credentials,
     /// What the client says that it is.
     pub(crate) agent: String,
@@ -300,10 +302,12 @@ impl ServerSession {
         let name = decoded.trim_matches('/');
         let name = name.strip_prefix("live/").unwrap_or(name).to_owned();
         // Some clients add the slash of the base behind the query.
-        let token = query.trim_end_matches('/').split('&').find_map(|pair| pair.strip_prefix("token="));
+        let query = query.trim_end_matches('/');
+        let token = query.split('&').find_map(|pair| pair.strip_prefix("token="));
         let token = token.map(|token| percent_decode_str(token).decode_utf8_lossy().into_owned());
         let credentials = Credentials::read(message, method, token, &self.nonce);
-        Asked { name, credentials, agent: message.header("User-Agent").unwrap_or_default().to_owned() }
+        let agent = message.header("User-Agent").unwrap_or_default().to_owned();
+        Asked { name, query: query.to_owned(), credentials, agent }
     }
 
     fn refused(&mut self, status: u16) -> Option<Event> {

@@ -64,8 +64,7 @@ impl Chain {
 
     /// A player of some path under `/live/`.
     fn play(&self, ffmpeg: &Path, path: &str) -> Program {
-        let url = self.upstream.url("http", &format!("/live/{path}"));
-        run(path, ffmpeg, &["-loglevel", "error", "-i", &url, "-f", "null", "-"].map(str::to_owned))
+        play_url(ffmpeg, &self.upstream.url("http", &format!("/live/{path}")))
     }
 
     /// Waits until a stream has viewers and a rate.
@@ -77,7 +76,7 @@ impl Chain {
         until(&format!("a rate of {name}"), rate).await
     }
 
-    /// Who watches a stream at the upstream, and whether it is carried.
+    /// How many watch a stream at the upstream by HTTP-FLV.
     async fn viewers(&self, name: &str) -> u64 {
         api::stream(&self.upstream.address, name).await["viewers"]["http-flv"].as_u64().unwrap_or_default()
     }
@@ -100,6 +99,10 @@ impl Chain {
             .await;
         }
     }
+}
+
+fn play_url(ffmpeg: &Path, url: &str) -> Program {
+    run(url, ffmpeg, &["-loglevel", "error", "-i", url, "-f", "null", "-"].map(str::to_owned))
 }
 
 fn run(name: &str, program: &Path, arguments: &[String]) -> Program {
@@ -164,5 +167,23 @@ async fn a_full_uplink_gives_new_viewers_the_sub_stream() {
     chain.until_viewers(STREAM, 1).await;
     for player in [third, insisting] {
         player.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn players_by_rtsp_and_rtmp_choose_by_query() {
+    let Some(ffmpeg) = find(Peer::Ffmpeg) else { return };
+    let mut chain = Chain::start(&ffmpeg, "[rtsp]\nlisten = '127.0.0.1:0'\n[rtmp]\nlisten = '127.0.0.1:0'\n").await;
+    for scheme in ["rtmp", "rtsp"] {
+        let ready = format!("listening on {scheme}://");
+        let port = chain.upstream.program.says(&ready).await.trim_end_matches('/').to_owned();
+        for (query, name) in [("?variant=sub", SUB), ("", STREAM), ("?max_kbps=500", SUB)] {
+            let player = play_url(&ffmpeg, &format!("{scheme}://{port}/{STREAM}{query}"));
+            until(&format!("{scheme} {query}"), || async {
+                (api::stream(&chain.upstream.address, name).await["viewers"][scheme] == 1).then_some(())
+            })
+            .await;
+            player.kill().await;
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
-use sluicegate_hub::{Ended, Next, Publish, StreamName, Subscriber, Viewer};
+use sluicegate_hub::{Choice, Ended, Next, Publish, StreamName, Subscriber, Viewer};
 use sluicegate_net::listener::Socket;
 use sluicegate_writers::Backlog;
 use tokio::time::Instant;
@@ -158,13 +158,15 @@ impl Connection {
         if self.visit.shared.gate.admits(&ask) { Ok(name) } else { Err(Error::Denied) }
     }
 
-    pub(super) fn subscribe(&self, name: &StreamName) -> Subscriber {
-        self.visit.shared.hub.subscribe(name, Viewer::by("rtsp").from_address(self.visit.peer))
+    pub(super) fn subscribe(&self, name: &StreamName, choice: Choice) -> Subscriber {
+        let viewer = Viewer::by("rtsp").from_address(self.visit.peer).choosing(choice);
+        self.visit.shared.hub.subscribe(name, viewer)
     }
 
     async fn describe(&mut self, asked: Asked) -> Result<(), Error> {
-        let name = self.admitted(&asked, false)?;
-        let mut subscriber = self.subscribe(&name);
+        let (name, choice) = Choice::of(&self.admitted(&asked, false)?, &asked.query)?;
+        let mut subscriber = self.subscribe(&name, choice);
+        let name = subscriber.name().clone();
         let wait = self.visit.shared.config.wait;
         tokio::select! {
             ready = subscriber.ready(wait) => ready?,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sluicegate_hub::{Batch, Next, StreamName, Subscriber};
+use sluicegate_hub::{Batch, Choice, Next, StreamName, Subscriber};
 use sluicegate_writers::{Backlog, Feed, Viewer};
 use tokio::time::Instant;
 
@@ -47,7 +47,7 @@ impl Connection {
     /// Answers `PLAY`: packets begin at the newest key frame of this moment, not that of the description.
     pub(super) async fn play(&mut self) -> Result<Playback, Error> {
         let Some(Described { name, mut share, hold }) = self.described.take() else { return Err(Error::Closed) };
-        let mut subscriber = self.subscribe(&name);
+        let mut subscriber = self.subscribe(&name, Choice::Exact);
         subscriber.ready(self.visit.shared.config.wait).await?;
         drop(hold);
         let Next::Batch(first) = subscriber.try_next() else { return Err(Error::Closed) };
