@@ -77,9 +77,10 @@ impl Shared {
     /// Whether the owner is so far behind that the driver is to hold messages back.
     pub(crate) fn pause(&self) -> bool {
         // The mark is set before the level is read: an owner that empties the queue in between sees it and calls.
-        self.paused.store(true, Ordering::SeqCst);
+        let marked = self.paused.swap(true, Ordering::SeqCst);
         let behind = self.behind();
-        if !behind {
+        // An earlier mark stays until the owner has caught up and calls: nobody else ends the pause.
+        if !behind && !marked {
             self.paused.store(false, Ordering::SeqCst);
         }
         behind
@@ -301,5 +302,22 @@ impl Handle {
     /// Ends the session; the peer is told, and the owner gets its last event.
     pub fn close(&self) {
         self.post(Request::Close);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_lasts_until_the_owner_has_caught_up() {
+        let shared = Shared::new(Arc::new(Config { receive_buffer: 4 * EVENT_COST, ..Config::default() }));
+        let event = Event::ChannelClosed(ChannelId(0));
+        assert_eq!((0..4).map(|_| shared.enqueued(&event)).last(), Some(4));
+        assert!(shared.pause());
+        // The owner has begun to read; the driver looks again before it has caught up.
+        assert!(!shared.taken(&event) && !shared.pause());
+        assert!(shared.taken(&event), "the driver waits for this call");
+        assert!(!shared.taken(&event) && !shared.pause() && !shared.taken(&event));
     }
 }
