@@ -1,6 +1,5 @@
 //! Puts the programs together and runs them.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use sluicegate_api::install_metrics;
-use sluicegate_launch::{Failure, Signal, Signals, TlsFiles};
+use sluicegate_launch::{Failure, Signal, Signals, TlsFiles, announce};
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ServerTls;
@@ -47,10 +46,7 @@ impl Stage {
     /// Serves until a signal ends it. `ending` is told when it does.
     async fn run(self, mut signals: Signals, ending: impl FnOnce()) -> Result<(), Failure> {
         let Self { listener, tls, shutdown, router } = self;
-        let (address, scheme) = (listener.local_addr(), if tls.is_some() { "https" } else { "http" });
-        // Whoever started us may not read it; that is no reason to end.
-        let mut out = std::io::stdout();
-        let _ = writeln!(out, "listening on {scheme}://{address}/").and_then(|()| out.flush());
+        announce(&listener.url());
         if let Some(tls) = tls.clone() {
             let shutdown = shutdown.clone();
             tokio::spawn(async move { tls.watch(shutdown).await });

@@ -27,7 +27,8 @@ Sources:
   rtmp://, rtmps://  a stream of another server, rtmp://HOST/APP/STREAM
   rtsp://…           a camera, rtsp://USER:PASSWORD@HOST/PATH; rtsp+udp:// for media by UDP
   listen:ADDRESS     an encoder publishes to http://ADDRESS/live/NAME.flv at the site
-  listen:rtmp        an encoder publishes NAME at the site's RTMP port, see --rtmp";
+  listen:rtmp        an encoder publishes NAME at the site's RTMP port, see --rtmp
+  listen:rtsp        the same at its RTSP port, see --rtsp";
 
 /// The site behind NAT: dials out and offers its streams and services.
 #[derive(Debug, Clone, Default, Parser)]
@@ -53,6 +54,9 @@ pub(crate) struct Arguments {
     /// Take encoders by RTMP at this address, for streams whose source is listen:rtmp
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) rtmp: Option<SocketAddr>,
+    /// The same by RTSP, for streams whose source is listen:rtsp
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) rtsp: Option<SocketAddr>,
     /// Do not verify certificates of upstreams given by --upstream
     #[arg(long)]
     pub(crate) insecure: bool,

@@ -14,10 +14,11 @@ use url::Url;
 
 use self::limits::Limits;
 use crate::cli::Arguments;
-use crate::rtmp::Rtmp;
+use crate::section::Section;
 
-/// The source of a stream that an encoder publishes by RTMP.
+/// The sources of streams that encoders publish by RTMP and by RTSP.
 const BY_RTMP: &str = "listen:rtmp";
+const BY_RTSP: &str = "listen:rtsp";
 
 /// The configuration of a site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,7 +47,9 @@ pub(crate) struct Config {
     /// URLs below which streams may be pushed when a page asks for it; by default the upstreams.
     pub(crate) push_targets: Option<Vec<Url>>,
     /// RTMP at the site.
-    pub(crate) rtmp: Rtmp,
+    pub(crate) rtmp: Section,
+    /// RTSP at the site.
+    pub(crate) rtsp: Section,
     /// WebRTC straight from the site.
     pub(crate) webrtc: Settings,
     /// Streams that are copied to other servers, and from them.
@@ -166,7 +169,8 @@ impl Default for Config {
             limits: Limits::default(),
             m7s: M7s::default(),
             push_targets: None,
-            rtmp: Rtmp::default(),
+            rtmp: Section::default(),
+            rtsp: Section::default(),
             webrtc: Settings::default(),
             relays: Vec::new(),
         }
@@ -186,6 +190,7 @@ impl Config {
     fn apply(&mut self, arguments: &Arguments, faults: &mut Vec<String>) {
         self.site = arguments.site.clone().or(self.site.take());
         self.rtmp.listen = arguments.rtmp.or(self.rtmp.listen);
+        self.rtsp.listen = arguments.rtsp.or(self.rtsp.listen);
         set(&mut self.state_dir, arguments.state_dir.clone());
         arguments.logs.apply(&mut self.log, &mut self.log_format);
         for url in &arguments.upstream {
@@ -220,7 +225,8 @@ impl Config {
 
     fn validate(&self, faults: &mut Vec<String>) {
         self.limits.validate(faults);
-        self.rtmp.validate(faults);
+        self.rtmp.validate("rtmp", faults);
+        self.rtsp.validate("rtsp", faults);
         self.webrtc.validate(faults);
         faults.extend(self.relays.iter().filter_map(|relay| relay.spec().err()));
         if self.upstreams.is_empty() {
@@ -258,8 +264,12 @@ impl Config {
             if let Err(fault) = stream.parse() {
                 faults.push(format!("stream {name}: {fault}"));
             }
-            if stream.source == BY_RTMP && !self.rtmp.listens() {
-                faults.push(format!("stream {name}: {BY_RTMP} needs an address; use --rtmp ADDRESS, or rtmp.listen"));
+            for (source, key, section) in [(BY_RTMP, "rtmp", &self.rtmp), (BY_RTSP, "rtsp", &self.rtsp)] {
+                if stream.source == source && !section.listens() {
+                    faults.push(format!(
+                        "stream {name}: {source} needs an address; use --{key} ADDRESS, or {key}.listen"
+                    ));
+                }
             }
         }
     }
@@ -304,7 +314,7 @@ impl StreamConfig {
 
     /// What the source's text means; `listen:ADDRESS` is the only one that the site's listeners serve.
     pub(crate) fn parse(&self) -> Result<Parsed, String> {
-        if self.source == BY_RTMP {
+        if [BY_RTMP, BY_RTSP].contains(&self.source.as_str()) {
             return Ok(Parsed { source: Source::Listen, listen: None });
         }
         if let Some(address) = self.source.strip_prefix("listen:") {

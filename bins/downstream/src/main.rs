@@ -7,7 +7,9 @@ mod identity;
 mod import;
 mod port;
 mod rtmp;
+mod rtsp;
 mod run;
+mod section;
 mod webrtc;
 
 use std::io::Write;

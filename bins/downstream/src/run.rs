@@ -15,7 +15,6 @@ use sluicegate_m7s::{Allowed, Pushes, SiteRoutes};
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
-use sluicegate_rtsp::RtspTarget;
 use sluicegate_sites::FlvPort;
 use sluicegate_sites::downstream::{self, StreamConfig, UpstreamConfig};
 
@@ -37,7 +36,9 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     let mut encoders = Encoders::new(&hub, &shutdown)?;
     encoders.listen(&config).await?;
     let rtmp_outputs = sluicegate_rtmp::Outputs::new(&hub);
-    let rtmp = config.rtmp.start(&hub, &rtmp_outputs, &shutdown).await?;
+    let rtmp = crate::rtmp::start(&config.rtmp, &hub, &rtmp_outputs, &shutdown).await?;
+    let rtsp_output = sluicegate_rtsp::Output::new(&hub);
+    let rtsp = crate::rtsp::start(&config.rtsp, &hub, &rtsp_output, &shutdown).await?;
     let tls = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
     let port: Arc<dyn FlvPort> = Arc::new(Port { tls: tls.clone() });
     let webrtc = WebRtc::start(&config, &hub)?;
@@ -52,8 +53,7 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     webrtc.feed(running.wants());
     relays.register(&["ws", "wss"], &running.target(tls.clone()));
     crate::rtmp::register(&relays, &running, &hub, tls.clone(), rtmp_outputs);
-    let rtsp = RtspTarget::new(hub.clone(), tls, sluicegate_rtsp::Output::new(&hub));
-    relays.register(&RtspTarget::SCHEMES, &running.feeding(Arc::new(rtsp)));
+    crate::rtsp::register(&relays, &running, &hub, tls, rtsp_output);
     let kept = sluicegate_sites::relays::keep(&relays, &config.state_dir);
     kept.map_err(|error| Failure::work("reading saved relays", error))?;
     sluicegate_sites::relays::begin(&relays, &config.relays);
@@ -74,6 +74,7 @@ pub(crate) async fn run(config: Config, arguments: &Arguments, mut signals: Sign
     webrtc.shut_down();
     relays.shut_down();
     rtmp.join_all().await;
+    rtsp.join_all().await;
     if tokio::time::timeout(DRAIN, running.ended()).await.is_err() {
         tracing::warn!("requests were cut after the drain time");
     }
@@ -213,6 +214,7 @@ async fn reload(
         ("log", running.log != fresh.log || running.log_format != fresh.log_format),
         ("state_dir", running.state_dir != fresh.state_dir),
         ("rtmp", running.rtmp != fresh.rtmp),
+        ("rtsp", running.rtsp != fresh.rtsp),
         ("webrtc", running.webrtc != fresh.webrtc),
         ("relays", running.relays != fresh.relays),
     ];

@@ -9,6 +9,7 @@ mod relay_command;
 mod rtmp;
 mod rtsp;
 mod run;
+mod section;
 mod site_command;
 mod wcs;
 

@@ -1,6 +1,5 @@
 //! RTMP at the public host: its section of the configuration, and the ports.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,13 +7,14 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use sluicegate_api::{Access, Rule, State};
 use sluicegate_hub::relay::Target;
-use sluicegate_launch::Failure;
+use sluicegate_launch::{Failure, Ports, open_ports};
+use sluicegate_net::port::Addresses;
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::{ClientTls, ServerTls};
 use sluicegate_rtmp::{Ask, Gate, Listener, Outputs, RtmpTarget, Service, is_same};
-use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::section;
 
 /// The section `[rtmp]`. Without an address there is no port; relays need none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,29 +48,18 @@ impl Gate for Rules {
     }
 }
 
-/// Open ports.
-pub(crate) type Ports = JoinSet<()>;
-
 impl Rtmp {
     /// Adds what is wrong with the section. `open` tells that anybody may publish because no token is set, though nobody
     /// has said so by name.
     pub(crate) fn validate(&self, has_certificate: bool, open: bool, faults: &mut Vec<String>) {
-        if self.listen_tls.is_some() && !has_certificate {
-            faults.push("rtmp.listen_tls needs a certificate and a key in [tls]".to_owned());
-        }
-        if self.max_connections == 0 {
-            faults.push("rtmp.max_connections must not be 0".to_owned());
-        }
-        let public = self.listen.into_iter().chain(self.listen_tls).find(|address| !address.ip().is_loopback());
-        if let Some(address) = public.filter(|_| open) {
-            faults.push(format!(
-                "rtmp: {address} is a public address, and access.publish_token is not set; set it in the configuration \
-                 file, or say --open to let anybody in"
-            ));
-        }
+        section::validate("rtmp", self.addresses(), self.max_connections, has_certificate, open, faults);
     }
 
-    /// Lets relays go by RTMP, and listens. Says where: in the log for people, on standard output for programs.
+    fn addresses(&self) -> Addresses {
+        Addresses { plain: self.listen, secure: self.listen_tls }
+    }
+
+    /// Lets relays go by RTMP, and opens the ports.
     pub(crate) async fn start(
         &self,
         config: &Config,
@@ -85,20 +74,11 @@ impl Rtmp {
         state.relays.register(&RtmpTarget::SCHEMES, &target);
         let service = Service::new(hub.clone(), self.service(config), outputs, Arc::new(Rules(Arc::clone(access))));
         let service = service.map_err(|error| Failure::work("setting up RTMP", error))?;
-        let mut ports = JoinSet::new();
-        let plain = self.listen.map(|address| (address, None));
-        let secure = self.listen_tls.zip(tls).map(|(address, tls)| (address, Some(tls.clone())));
-        for (address, tls) in plain.into_iter().chain(secure) {
-            let listener = Listener::bind(address, tls).await;
-            let listener = listener.map_err(|error| Failure::work("listening for RTMP", error))?;
-            let url = format!("{}://{}/", listener.scheme(), listener.local_addr());
-            tracing::info!(url, "listening");
-            // Whoever started us may not read it; that is no reason to end.
-            let mut out = std::io::stdout();
-            let _ = writeln!(out, "listening on {url}").and_then(|()| out.flush());
-            ports.spawn(service.clone().serve(listener, shutdown.clone()));
-        }
-        Ok(ports)
+        open_ports("RTMP", self.addresses(), tls, async |address, tls| {
+            let listener = Listener::bind(address, tls).await?;
+            Ok::<_, sluicegate_rtmp::Error>((listener.url(), service.clone().serve(listener, shutdown.clone())))
+        })
+        .await
     }
 
     /// What `[limits]` says of streams holds here, too.

@@ -1,6 +1,5 @@
 //! Puts the services together and runs them.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use sluicegate_api::{Access, Rule, State, install_metrics};
 use sluicegate_http_proxy::ingress;
 use sluicegate_hub::Hub;
 use sluicegate_hub::relay::{Relays, Target};
-use sluicegate_launch::{Failure, Signal, Signals};
+use sluicegate_launch::{Failure, Signal, Signals, announce};
 use sluicegate_net::link::Directory;
 use sluicegate_net::listener::{self, Listener};
 use sluicegate_net::shutdown::Shutdown;
@@ -45,7 +44,8 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
     let rtmp = config.rtmp.start(&config, &host.state, &host.access, tls.as_ref(), &shutdown).await?;
     let rtsp = config.rtsp.start(&config, &host.state, &host.access, tls.as_ref(), &shutdown).await?;
     begin_relays(&host.state.relays, &config)?;
-    announce(&listener, tls.is_some(), &config);
+    tracing::info!(sites = if config.sites_are_open() { "open" } else { "by token" }, "the host starts");
+    announce(&listener.url());
     let tokens = Arc::clone(&host.tokens);
     tokio::spawn(async move { tokens.watch().await });
     if let Some(tls) = tls.clone() {
@@ -75,16 +75,6 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
 
 async fn tls_watch(tls: ServerTls, shutdown: Shutdown) {
     tls.watch(shutdown).await;
-}
-
-/// Says where it listens: in the log for people, on standard output for programs.
-fn announce(listener: &Listener, tls: bool, config: &Config) {
-    let address = listener.local_addr();
-    let scheme = if tls { "https" } else { "http" };
-    tracing::info!(%address, tls, sites = if config.sites_are_open() { "open" } else { "by token" }, "listening");
-    // Whoever started us may not read it; that is no reason to end.
-    let mut out = std::io::stdout();
-    let _ = writeln!(out, "listening on {scheme}://{address}/").and_then(|()| out.flush());
 }
 
 /// Lets relays go by FLV, WHIP and WHEP. RTMP and WCS register themselves.

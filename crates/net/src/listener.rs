@@ -104,6 +104,12 @@ impl Listener {
         self.port.local_addr()
     }
 
+    /// Where it listens, as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}/", if self.port.is_tls() { "https" } else { "http" }, self.local_addr())
+    }
+
     /// Serves until `shutdown`; then takes no more connections and returns when requests in flight are done, or
     /// [`Config::drain`] is over.
     pub async fn serve(self, router: Router, shutdown: Shutdown) {

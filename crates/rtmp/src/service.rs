@@ -59,6 +59,12 @@ impl Listener {
         self.0.local_addr()
     }
 
+    /// Where it listens, as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}/", self.scheme(), self.local_addr())
+    }
+
     /// `rtmp` or `rtmps`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {

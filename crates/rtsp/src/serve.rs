@@ -158,6 +158,12 @@ impl Listener {
         self.port.local_addr()
     }
 
+    /// Where it listens, as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}/", self.scheme(), self.local_addr())
+    }
+
     /// `rtsp` or `rtsps`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {

@@ -17,7 +17,7 @@ fn the_quick_start_is_a_configuration() {
 
 #[test]
 fn every_fault_is_named() {
-    let line = "--upstream http://x --stream a --stream b//c=file:x --stream d=rtp://x --stream e=listen:y --stream f=listen:rtmp --service w=no";
+    let line = "--upstream http://x --stream a --stream b//c=file:x --stream d=rtp://x --stream e=listen:y --stream f=listen:rtmp --stream g=listen:rtsp --service w=no";
     let text = load(&flags(line)).unwrap_err().to_string();
     let parts = [
         "upstream http://x/: the URL must be ws://",
@@ -26,6 +26,7 @@ fn every_fault_is_named() {
         "stream d: \"rtp://x\" is no source",
         "stream e: \"y\" is no address",
         "stream f: listen:rtmp needs an address",
+        "stream g: listen:rtsp needs an address; use --rtsp",
         "--service w=no",
     ];
     for part in parts {

@@ -1,12 +1,12 @@
-//! A camera at the site: asked for its stream while somebody watches at the upstream, and again when it comes back.
+//! RTSP at the site: a camera that is asked for its stream while somebody watches at the upstream, and an encoder that comes.
 
 use std::path::Path;
 use std::process::Stdio;
 
-use sluicegate_testbed::api;
-use sluicegate_testbed::media::{Decoded, decode};
+use sluicegate_testbed::media::{self, Decoded, decode};
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::Program;
+use sluicegate_testbed::{api, soon};
 use tokio::process::Command;
 
 const LAUNCH: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1 \
@@ -45,4 +45,37 @@ async fn a_camera_is_shown_and_comes_back() {
     first.kill().await;
     let _again = camera(&python, &port).await;
     assert_eq!(decode(&ffmpeg, &url, 50).await, good);
+}
+
+#[tokio::test]
+async fn an_encoder_publishes_at_the_site_and_a_recorder_there_plays() {
+    let Some(ffmpeg) = find(Peer::Ffmpeg) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let state = |name: &str| folder.path().join(name).display().to_string();
+    let mut upstream = Program::start("upstream", &["--listen", "127.0.0.1:0", "--state-dir", &state("upstream")]);
+    let address = upstream.address().await;
+    let (config, dial) = (folder.path().join("site.toml"), format!("ws://{address}"));
+    std::fs::write(&config, "[rtsp]\npublish_token = 'secret'\n").unwrap();
+    let (config, state) = (config.display().to_string(), state("gate"));
+    let arguments = ["--upstream", &dial, "--site", "gate", "--state-dir", &state, "--config", &config];
+    let more = ["--rtsp", "127.0.0.1:0", "--stream", "cams/hall=listen:rtsp"];
+    let mut site = Program::start("downstream", &[&arguments[..], &more].concat());
+    let port = site.says("listening on rtsp://").await.trim_end_matches('/').to_owned();
+    let [with, without] = ["encoder:secret@", ""].map(|login| format!("rtsp://{login}{port}/cams/hall"));
+    let encode = |url: &str| {
+        let mut command = Command::new(&ffmpeg);
+        command.args(["-hide_banner", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i"]).arg(media::sample());
+        command.args(["-c", "copy", "-f", "rtsp", "-rtsp_transport", "tcp", url]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    };
+    let refused = soon("a refusal", encode(&without).output()).await.unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("401 Unauthorized"), "{refused:?}");
+    let _encoder = Program::spawn("encoder", &mut encode(&with));
+    api::until_site(&address, "gate").await;
+    let good = Decoded { pictures: 50, complaints: String::new() };
+    assert_eq!(decode(&ffmpeg, &format!("http://{address}/live/cams/hall-gate.flv"), 50).await, good);
+    // ffmpeg asks for UDP first.
+    let played = decode(&ffmpeg, &without, 50).await;
+    assert!(played.pictures == 50 && played.complaints.ends_with("461 Unsupported Transport"), "{played:?}");
 }
