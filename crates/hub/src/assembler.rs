@@ -29,6 +29,8 @@ pub(crate) type Batches = SmallVec<[Batch; 1]>;
 pub(crate) struct Assembler {
     timeline: Timeline,
     settle_span: Timestamp,
+    /// The publisher's own, where it has one.
+    patience: Option<Timestamp>,
     expects: Expects,
     tracks: Tracks,
     set: Arc<TrackSet>,
@@ -46,6 +48,7 @@ impl Assembler {
         Self {
             timeline: Timeline::new(config.clock_jump),
             settle_span: config.settle_span.into(),
+            patience: None,
             expects: Expects::default(),
             tracks: Tracks::default(),
             set: Arc::default(),
@@ -60,8 +63,9 @@ impl Assembler {
     }
 
     /// A new publisher begins: its tracks settle anew, and pictures start at a key frame.
-    pub(crate) fn restart(&mut self, expects: Expects) {
+    pub(crate) fn restart(&mut self, expects: Expects, patience: Option<Duration>) {
         self.timeline.restart();
+        self.patience = patience.map(Timestamp::from);
         self.expects = expects;
         self.tracks = Tracks::default();
         self.changed = true;
@@ -169,7 +173,8 @@ impl Assembler {
     /// Lets the held frames go once all announced tracks are there, or enough has been held.
     fn settle(&mut self, at: Option<Timestamp>, out: &mut Batches) {
         let Some(held) = &self.held else { return };
-        let waited = held.first().zip(at).is_some_and(|(first, at)| at.saturating_sub(first.dts) >= self.settle_span);
+        let span = self.patience.unwrap_or(self.settle_span);
+        let waited = held.first().zip(at).is_some_and(|(first, at)| at.saturating_sub(first.dts) >= span);
         if !(self.expects.met_by(&self.tracks) || waited || held.len() >= MAX_HELD) {
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluicegate_media::{Frame, Kind, Tracks};
 use tokio::sync::watch;
@@ -52,13 +53,16 @@ pub struct Publish {
     pub expects: Expects,
     /// Whether it takes the place of a live publisher instead of being refused.
     pub replace: bool,
+    /// How long viewers wait for what it announces, once the first of it has come; `Config::settle_span` without it. For
+    /// announcements that are not mere assumptions, such as agreed media sections.
+    pub patience: Option<Duration>,
 }
 
 impl Publish {
     /// A publisher by protocol `kind` that announces nothing and replaces nobody.
     #[must_use]
     pub fn by(kind: &'static str) -> Self {
-        Self { kind, address: None, owner: None, expects: Expects::default(), replace: false }
+        Self { kind, address: None, owner: None, expects: Expects::default(), replace: false, patience: None }
     }
 
     /// The same, announcing these kinds of track.

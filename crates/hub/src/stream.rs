@@ -150,7 +150,7 @@ impl Stream {
 
     /// Gives the publisher's place to a new one.
     pub(crate) fn seat(&self, publish: Publish) -> Result<Seat, Error> {
-        let Publish { kind, address, owner, expects, replace } = publish;
+        let Publish { kind, address, owner, expects, replace, patience } = publish;
         let mut inner = self.lock();
         let reserved = inner.offer.as_ref().and_then(|offer| offer.owner.as_ref());
         if let Some(site) = reserved.filter(|site| owner.as_ref() != Some(site)) {
@@ -164,7 +164,7 @@ impl Stream {
         }
         inner.publishers += 1;
         inner.away = false;
-        inner.assembler.restart(expects);
+        inner.assembler.restart(expects, patience);
         inner.rate.restart();
         inner.ring.begin_anew();
         let (closed, receiver) = watch::channel(None);
@@ -389,7 +389,7 @@ impl Inner {
         self.life += 1;
         self.last_end = reason;
         self.ring.clear();
-        self.assembler.restart(Expects::default());
+        self.assembler.restart(Expects::default(), None);
     }
 
     /// A publisher that is away is awaited for its viewers' sake. Without any the stream ends, so that one who comes

@@ -264,14 +264,18 @@ impl RtcSession {
         }
         let transport = TransportContext { local_addr: local, peer_addr: remote, transport_protocol, ecn: None };
         let datagram = TaggedBytesMut { now, transport, message: data };
-        let early = self.phase != Phase::Up && !self.ice_connected();
-        if early && matches!(classify(&datagram.message), Kind::Dtls) {
+        let handshakes = self.phase != Phase::Up && matches!(classify(&datagram.message), Kind::Dtls);
+        if handshakes && !self.ice_connected() {
             if self.early.len() < MAX_EARLY {
                 self.early.push(datagram);
             }
             return;
         }
         self.hand_over(datagram);
+        if handshakes {
+            // The keys go to the stack's other parts by its events, and media may be right behind.
+            self.collect_events();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluicegate_hub::{Batch, Choice, Expects, Hub, Next, Output, Publish, StreamName, Subscriber, TrackSet, Viewer};
 use sluicegate_media::{Codec, Frame, Kind};
@@ -25,6 +25,10 @@ use crate::{Config, Error, Session, choose, offer};
 pub type Demand = Arc<dyn Fn(&StreamName) -> Option<Held> + Send + Sync>;
 /// What keeps a source running.
 pub(crate) type Held = Box<dyn Send + Sync>;
+
+/// How long viewers wait for sound or pictures that a publisher has agreed to send. A camera that begins, or a lost key
+/// frame, takes seconds on a busy host; whoever comes before has the one kind for ever, since sessions do not grow.
+const AGREED: Duration = Duration::from_secs(5);
 
 /// Makes sessions between WebRTC peers and the streams of a hub. Clones share everything.
 #[derive(Debug, Clone)]
@@ -158,14 +162,14 @@ impl Engine {
     pub async fn publish(&self, name: &StreamName, offer: &str, by: Publish) -> Result<(Session, String), Error> {
         let taking = choose::to_receive(&offer::sections(offer)?, self.config())?;
         let expects = Expects { video: taking.video, audio: taking.audio };
-        let publisher = self.0.hub.publish(name, by.expecting(expects))?;
+        let publisher = self.claim(name, by.expecting(expects))?;
         let options = Options { tracks: taking.tracks, ..Options::default() };
         let (connection, answer) = self.0.driver.answer(offer, options).await?;
         Ok((self.run_publisher(connection, publisher, offer.to_owned()), answer))
     }
 
     pub(crate) fn claim(&self, name: &StreamName, by: Publish) -> Result<sluicegate_hub::Publisher, Error> {
-        Ok(self.0.hub.publish(name, by)?)
+        Ok(self.0.hub.publish(name, Publish { patience: Some(AGREED), ..by })?)
     }
 
     pub(crate) fn run_publisher(

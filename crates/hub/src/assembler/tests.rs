@@ -8,7 +8,7 @@ const ASC_48000_STEREO: &[u8] = &[0x11, 0x90];
 
 fn assembler(expects: Expects) -> Assembler {
     let mut assembler = Assembler::new(&Config::default());
-    assembler.restart(expects);
+    assembler.restart(expects, None);
     assembler
 }
 
@@ -48,6 +48,25 @@ fn sound_rides_with_the_next_picture() {
     assert_eq!(kinds[1], [(Kind::Audio, 0), (Kind::Audio, 23), (Kind::Video, 40)]);
     assert!(batches[0].random_access && !batches[1].random_access);
     assert!(Arc::ptr_eq(&batches[0].tracks, &batches[1].tracks));
+}
+
+#[test]
+fn what_is_surely_announced_is_waited_for_longer() {
+    let heard = || (0..60).map(|number| sound(number * 50));
+    let first = |patience: Option<Duration>| {
+        let mut assembler = Assembler::new(&Config::default());
+        assembler.restart(Expects::BOTH, patience);
+        feed(&mut assembler, [sound_configuration(ASC_44100_STEREO)]);
+        let at_once = feed(&mut assembler, heard()).len();
+        let set = feed(&mut assembler, [picture(3_000, true)]).pop().map(|batch| batch.tracks.clone());
+        (at_once > 0, set.is_some_and(|set| set.has(Kind::Video)))
+    };
+    assert_eq!(first(None), (true, true));
+    assert_eq!(first(Some(Duration::from_secs(5))), (false, true));
+    let mut assembler = Assembler::new(&Config::default());
+    assembler.restart(Expects::BOTH, Some(Duration::from_secs(5)));
+    feed(&mut assembler, [sound_configuration(ASC_44100_STEREO)]);
+    assert!(!feed(&mut assembler, (0..120).map(|number| sound(number * 50))).is_empty(), "not for ever");
 }
 
 #[test]
@@ -98,7 +117,7 @@ fn a_changed_configuration_makes_a_new_set_and_an_equal_one_does_not() {
 fn a_new_publisher_of_the_same_tracks_changes_nothing_for_viewers() {
     let mut assembler = assembler(Expects::VIDEO);
     let before = feed(&mut assembler, [picture(5_000, true), picture(5_040, false)]);
-    assembler.restart(Expects::VIDEO);
+    assembler.restart(Expects::VIDEO, None);
     let after = feed(&mut assembler, [picture(0, false), picture(40, true)]);
     assert_eq!(after.len(), 1, "pictures before the first key frame are left out");
     assert!(Arc::ptr_eq(&before[0].tracks, &after[0].tracks));
@@ -136,7 +155,7 @@ proptest! {
         let mut seq = 0;
         for (track, codec, millis, key, restart) in frames {
             if restart && key {
-                assembler.restart(Expects::default());
+                assembler.restart(Expects::default(), None);
             }
             let frame = Frame::media(TrackId(track), codecs[codec], at(i64::from(millis)), vec![0; 3].into()).with_key(key);
             for batch in assembler.handle_frame(frame).unwrap() {

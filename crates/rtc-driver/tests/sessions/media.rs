@@ -30,6 +30,18 @@ impl Call {
 
     /// The receiver takes pictures in these forms.
     pub(crate) fn with(sender_offers: bool, forms: Vec<Codec>) -> Self {
+        let mut call = Self::begin(sender_offers, forms);
+        let (sender, receiver) = (call.sender, call.receiver);
+        let up = |stage: &Stage| {
+            let up = Some(State::Connected);
+            stage.state(0, sender) == up && stage.state(1, receiver) == up
+        };
+        assert!(call.stage.run(SOON, up), "{:?}\n{:?}", call.descriptions, call.stage.hosts[0].seen);
+        call
+    }
+
+    /// One whose descriptions are exchanged.
+    fn begin(sender_offers: bool, forms: Vec<Codec>) -> Self {
         let mut stage = Stage::pair();
         let sends =
             Options { tracks: vec![Track::Send(Codec::h264()), Track::Send(Codec::opus())], ..Options::default() };
@@ -42,11 +54,6 @@ impl Call {
         let (answerer, answer) = stage.hosts[roles[1]].endpoint.answer(now, &offer, &options[1]).unwrap();
         stage.hosts[roles[0]].endpoint.accept_answer(now, offerer, &answer).unwrap();
         let (sender, receiver) = if sender_offers { (offerer, answerer) } else { (answerer, offerer) };
-        let up = |stage: &Stage| {
-            let up = Some(State::Connected);
-            stage.state(0, sender) == up && stage.state(1, receiver) == up
-        };
-        assert!(stage.run(SOON, up), "{offer}\n{answer}\n{:?}", stage.hosts[0].seen);
         Self { stage, sender, receiver, descriptions: [offer, answer] }
     }
 
@@ -64,6 +71,20 @@ impl Call {
         let seen = self.stage.seen(1, self.receiver);
         let Some((track, ..)) = seen.tracks.iter().find(|(.., codec)| codec.name == name) else { return Vec::new() };
         seen.packets.iter().filter(|(of, _)| of == track).map(|(_, packet)| packet).collect()
+    }
+}
+
+/// A sender that has its keys sends at once, and what it sends comes in one piece with the end of the handshake.
+#[test]
+fn what_follows_the_handshake_at_once_arrives() {
+    for sender_offers in [true, false] {
+        let mut call = Call::begin(sender_offers, vec![Codec::h264()]);
+        let sender = call.sender;
+        assert!(call.stage.run(SOON, |stage| stage.state(0, sender) == Some(State::Connected)));
+        let video = call.track("H264");
+        (0..50).for_each(|number| call.send(video, number));
+        call.stage.pass(Duration::from_secs(1));
+        assert_eq!(call.received("H264").len(), 50, "sender offers: {sender_offers}");
     }
 }
 
