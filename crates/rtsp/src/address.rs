@@ -17,6 +17,16 @@ pub enum Transport {
     Udp,
 }
 
+impl Transport {
+    /// What is left when a server refuses this one.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Tcp => Self::Udp,
+            Self::Udp => Self::Tcp,
+        }
+    }
+}
+
 /// Where a camera's stream is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
@@ -41,11 +51,12 @@ impl Address {
     /// Takes apart `rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH`; with the scheme `rtsp+udp` media comes by UDP.
     ///
     /// # Errors
-    /// It is no such URL.
+    /// It is no such URL, or asks for TLS.
     pub fn parse(url: &Url) -> Result<Self, Error> {
         let transport = match url.scheme() {
             "rtsp" => Transport::Tcp,
             "rtsp+udp" => Transport::Udp,
+            "rtsps" => return Err(Error::Secure),
             _ => return Err(Error::Url),
         };
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -75,5 +86,6 @@ mod tests {
         assert!(!format!("{address:?}").contains("a@b"));
         assert_eq!(parse("rtsp://h/a").unwrap().transport, Transport::Tcp);
         assert!(parse("http://h/a").is_err() && parse("rtsp:a").is_err());
+        assert!(matches!(parse("rtsps://h/a"), Err(Error::Secure)));
     }
 }

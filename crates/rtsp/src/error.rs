@@ -11,6 +11,9 @@ pub enum Error {
     /// The URL names no server; whoever gave it mends it.
     #[error("an RTSP URL must be rtsp://HOST/PATH, or rtsp+udp://HOST/PATH")]
     Url,
+    /// The URL asks for TLS, which pulls do not have; whoever gave it asks without, or through a tunnel.
+    #[error("rtsps:// is pushed to and served, not pulled; use rtsp://, or exec:ffmpeg -i rtsps://… -c copy -f flv -")]
+    Secure,
     /// The server cannot be reached, refuses, or breaks the protocol.
     #[error("{doing}")]
     Protocol {
@@ -96,6 +99,12 @@ impl Error {
             Self::Wire(_) => 400,
             _ => 503,
         }
+    }
+
+    /// Whether a server that we ask sends by another transport (RFC 2326 section 11.3.10).
+    pub(crate) fn is_other_transport(&self) -> bool {
+        let Self::Protocol { source, .. } = self else { return false };
+        source.downcast_ref::<retina::Error>().and_then(retina::Error::status_code) == Some(461)
     }
 
     /// A word for counters.

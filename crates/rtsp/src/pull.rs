@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use retina::client::{
-    Credentials, Demuxed, Described, InitialTimestampPolicy, PlayOptions, Session, SessionOptions, SetupOptions,
-    TcpTransportOptions, UdpTransportOptions,
+    Credentials, Demuxed, Described, InitialTimestampPolicy, PlayOptions, Session, SessionIdPolicy, SessionOptions,
+    SetupOptions, TcpTransportOptions, UdpTransportOptions,
 };
 use retina::codec::{CodecItem, FrameFormat};
 use sluicegate_hub::{Ended, Publisher};
@@ -71,7 +71,9 @@ async fn run(
 ) -> Result<(), Error> {
     let address = Address::parse(url)?;
     let credentials = address.credentials.map(|(username, password)| Credentials { username, password });
+    // Some cameras give each track a session's number of its own, and mean the first.
     let options = SessionOptions::default().creds(credentials).user_agent(AGENT.to_owned());
+    let options = options.session_id(SessionIdPolicy::UseFirst);
     let describing = Session::describe(address.url, options);
     let mut session = limits.within("asking for the stream", describing).await?;
     let mut chosen = choose(session.streams());
@@ -101,15 +103,33 @@ async fn set_up(
         let found = encodings(session.streams());
         tracing::info!(found, taken = ?chosen.iter().map(|track| track.codec.name()).collect::<Vec<_>>(), "a part is left out");
     }
-    for track in chosen {
-        let transport = match transport {
-            Transport::Tcp => retina::client::Transport::Tcp(TcpTransportOptions::default()),
-            Transport::Udp => retina::client::Transport::Udp(UdpTransportOptions::default()),
-        };
-        let how = SetupOptions::default().transport(transport).frame_format(FrameFormat::MP4);
-        limits.within("setting up the stream", session.setup(track.index, how)).await?;
+    let mut by = transport;
+    for (place, track) in chosen.iter().enumerate() {
+        let first = place == 0;
+        match set_up_track(session, track, by, limits).await {
+            Err(error) if first && error.is_other_transport() => {
+                by = by.other();
+                tracing::info!(?by, "the server does not send by the way that was asked for; trying the other");
+                set_up_track(session, track, by, limits).await?;
+            }
+            done => done?,
+        }
     }
     Ok(())
+}
+
+async fn set_up_track(
+    session: &mut Session<Described>,
+    track: &Chosen,
+    transport: Transport,
+    limits: &Limits,
+) -> Result<(), Error> {
+    let transport = match transport {
+        Transport::Tcp => retina::client::Transport::Tcp(TcpTransportOptions::default()),
+        Transport::Udp => retina::client::Transport::Udp(UdpTransportOptions::default()),
+    };
+    let how = SetupOptions::default().transport(transport).frame_format(FrameFormat::MP4);
+    limits.within("setting up the stream", session.setup(track.index, how)).await
 }
 
 async fn feed(media: &mut Demuxed, chosen: &mut [Chosen], publisher: &Publisher, limits: &Limits) -> Result<(), Error> {

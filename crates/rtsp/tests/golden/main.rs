@@ -4,6 +4,7 @@
 
 mod cameras;
 mod clients;
+mod passwords;
 mod script;
 
 use std::time::Duration;

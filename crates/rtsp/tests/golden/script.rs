@@ -215,7 +215,7 @@ async fn wait_for_looks(item: &Item, begun: &mut BTreeSet<u8>, looks: &Notify) {
     }
 }
 
-async fn next(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Item> {
+pub(crate) async fn next(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Item> {
     loop {
         if let Some((found, used)) = item(buffer) {
             buffer.drain(..used);

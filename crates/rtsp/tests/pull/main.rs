@@ -22,9 +22,14 @@ const AAC: &str = "audioconvert ! avenc_aac ! rtpmp4gpay name=pay1 pt=97";
 
 /// A camera and where it is.
 async fn camera(python: &Path, launch: &str, access: &str) -> (Program, Url) {
+    camera_by(python, launch, &[access]).await
+}
+
+/// The same with more of the script's arguments.
+async fn camera_by(python: &Path, launch: &str, more: &[&str]) -> (Program, Url) {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/pull/scripts/server.py");
     let mut command = Command::new(python);
-    command.arg(script).args([launch, access]);
+    command.arg(script).arg(launch).args(more);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut program = Program::spawn("camera", &mut command);
     let url = program.says("listening on ").await;
@@ -74,6 +79,25 @@ async fn pictures_and_sound_by_tcp_and_udp() {
         assert_eq!(codecs, ["h264", "aac"]);
         assert!(apart.abs() < 500, "{apart} ms apart");
     }
+}
+
+#[tokio::test]
+async fn a_camera_that_sends_in_one_way_only_is_asked_for_that() {
+    let Some(python) = find(Peer::GstRtspServer) else { return };
+    for way in ["tcp", "udp"] {
+        let launch = format!("{PICTURES} ! {H264} {SOUND} ! {AAC}");
+        let (_camera, url) = camera_by(&python, &launch, &["open", "0", way]).await;
+        let url = if way == "tcp" { by_udp(&url) } else { url };
+        assert_eq!(watch(&url, 30).await.0, ["h264", "aac"], "{way}");
+    }
+}
+
+#[tokio::test]
+async fn tls_is_refused_in_words() {
+    let url = "rtsps://127.0.0.1:9/main".parse().unwrap();
+    let (hub, name, _viewer) = hub();
+    let refused = pull(&url, Limits::default(), || hub.publish(&name, Publish::by("test"))).await.unwrap_err();
+    assert!(refused.to_string().contains("rtsps:// is pushed to and served, not pulled"), "{refused}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 # A camera: GStreamer's RTSP server on loopback. The first argument is what it sends, the second "open", "basic" or
-# "digest", the third its port; without one it takes a free one. It prints where it listens.
+# "digest", the third its port; without one, or with 0, it takes a free one. The fourth, "tcp" or "udp", is the only way in
+# which it sends. It prints where it listens.
 import sys
 
 import gi
@@ -16,6 +17,9 @@ server.set_service(sys.argv[3] if len(sys.argv) > 3 else "0")
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch("( " + sys.argv[1] + " )")
 factory.set_shared(True)
+if len(sys.argv) > 4:
+    ways = {"tcp": GstRtsp.RTSPLowerTrans.TCP, "udp": GstRtsp.RTSPLowerTrans.UDP}
+    factory.set_protocols(ways[sys.argv[4]])
 if sys.argv[2] != "open":
     auth = GstRtspServer.RTSPAuth()
     if sys.argv[2] == "basic":
