@@ -75,9 +75,13 @@ impl Server {
 
     /// ffmpeg publishes the sample without end.
     async fn published(&self, ffmpeg: &Path) -> Program {
+        self.published_by(ffmpeg, &["-rtsp_transport", "tcp"]).await
+    }
+
+    async fn published_by(&self, ffmpeg: &Path, options: &[&str]) -> Program {
         let mut command = Command::new(ffmpeg);
         command.args(["-hide_banner", "-loglevel", "warning", "-re", "-stream_loop", "-1", "-i"]).arg(sample());
-        command.args(["-c", "copy", "-f", "rtsp", "-rtsp_transport", "tcp", self.publish_url().as_str()]);
+        command.args(["-c", "copy", "-f", "rtsp"]).args(options).arg(self.publish_url().as_str());
         let publisher = spawn("publisher", &mut command);
         self.until_live().await;
         publisher
@@ -136,6 +140,16 @@ async fn ffmpeg_publishes_and_plays_by_tcp_and_udp() {
         // Three players for some two seconds and a key-frame interval, each batch made once.
         let made = server.output.conversions() - before;
         assert!((50..200).contains(&made), "{made} conversions");
+    }
+}
+
+#[tokio::test]
+async fn a_publisher_that_asks_for_udp_is_told_461_and_comes_by_tcp() {
+    for peer in [Peer::Ffmpeg, Peer::NewFfmpeg] {
+        let Some(ffmpeg) = find(peer) else { return };
+        let server = Server::start().await;
+        let _publisher = server.published_by(&ffmpeg, &[]).await;
+        plays(&ffmpeg, &["-rtsp_transport", "tcp"], &server.play_url()).await;
     }
 }
 
