@@ -9,6 +9,7 @@ mod ports;
 mod quantity;
 mod secret;
 mod signals;
+mod turn;
 
 pub use descriptors::raise_descriptor_limit;
 pub use exit::{Failure, exit_code};
@@ -19,3 +20,4 @@ pub use ports::{Ports, announce, open_ports};
 pub use quantity::{BitRate, Bounded, Size, Span};
 pub use secret::Secret;
 pub use signals::{Signal, Signals};
+pub use turn::{Turn, TurnProof};

@@ -1,14 +1,12 @@
 //! The section `[webrtc]` of configuration files.
 
-mod turn;
-
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sluicegate_hub::Hub;
-use sluicegate_launch::{Failure, Secret, Span};
-use sluicegate_rtc_driver::{Driver, with_port};
+use sluicegate_launch::{Failure, Secret, Span, Turn, TurnProof};
+use sluicegate_rtc_driver::{Driver, TurnServer, with_port};
 
 use crate::{Config, Engine, IceServer};
 
@@ -29,7 +27,7 @@ pub struct Settings {
     /// A STUN server that tells this host's public address, `HOST:PORT` or `HOST`.
     stun_server: Option<String>,
     /// A TURN server that gives this host a relay, for clients that cannot reach it.
-    turn: Option<turn::Turn>,
+    turn: Option<Turn>,
     /// STUN and TURN servers that clients are told.
     ice_servers: Vec<Server>,
     /// Sessions at once.
@@ -93,7 +91,7 @@ impl Settings {
             Err(error) => faults.push(format!("webrtc: {error}")),
             Ok(()) => {}
         }
-        if let Some(Err(fault)) = self.turn.as_ref().map(turn::Turn::server) {
+        if let Some(Err(fault)) = self.turn.as_ref().map(turn_server) {
             faults.push(fault);
         }
         if self.key_frame_interval.0 < LEAST_INTERVAL {
@@ -108,7 +106,7 @@ impl Settings {
 
     fn driver(&self, port: u16) -> sluicegate_rtc_driver::Config {
         let stun_server = self.stun_server.as_deref().map(stun_server);
-        let turn = self.turn.as_ref().and_then(|turn| turn.server().ok());
+        let turn = self.turn.as_ref().and_then(|turn| turn_server(turn).ok());
         let everywhere = || vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
         sluicegate_rtc_driver::Config {
             listen: self.listen.clone().unwrap_or_else(everywhere),
@@ -121,7 +119,7 @@ impl Settings {
             ice_lite: self.ice_lite,
             stun_server: stun_server.as_deref().and_then(|server| server.parse().ok()),
             stun_name: stun_server.filter(|server| server.parse::<SocketAddr>().is_err()),
-            relay_only: turn.is_some() && self.turn.as_ref().is_some_and(turn::Turn::only),
+            relay_only: turn.is_some() && self.turn.as_ref().is_some_and(|turn| turn.relay_only),
             turn,
             max_sessions: self.max_sessions,
             ..sluicegate_rtc_driver::Config::default()
@@ -159,6 +157,14 @@ impl Settings {
         let engine = Engine::new(hub.clone(), driver, self.engine(foreign_publishers));
         engine.map(Some).map_err(|error| Failure::work("setting up WebRTC", error))
     }
+}
+
+/// The TURN server that the section names, or what is wrong with it.
+fn turn_server(turn: &Turn) -> Result<TurnServer, String> {
+    let TurnProof { credential, secret } = turn.proof("webrtc.turn")?;
+    let revealed = |secret: Option<Secret>| secret.map(|secret| secret.reveal().to_owned());
+    TurnServer::read(&turn.server, turn.username.clone(), revealed(credential), revealed(secret))
+        .map_err(|error| format!("webrtc.turn: {error}"))
 }
 
 #[cfg(test)]
