@@ -49,8 +49,6 @@ pub(super) struct Swarm {
     incoming: mpsc::Receiver<String>,
     tell: mpsc::Sender<Notice>,
     told: mpsc::Receiver<Notice>,
-    /// Where further connections call from, by their number.
-    ports: Vec<Option<Driver>>,
     last: u64,
 }
 
@@ -74,7 +72,7 @@ impl Swarm {
     ) -> Self {
         let table = Table::new(shared.config.uid.clone(), shared.config.peers);
         let (tell, told) = mpsc::channel(NOTICES);
-        Self { shared, driver, table, outgoing, incoming, tell, told, ports: Vec::new(), last: 0 }
+        Self { shared, driver, table, outgoing, incoming, tell, told, last: 0 }
     }
 
     pub(super) async fn run(mut self, shutdown: Shutdown) {
@@ -106,9 +104,7 @@ impl Swarm {
                 abort.abort();
             }
         }
-        for driver in self.ports.into_iter().flatten().chain([self.driver]) {
-            driver.shutdown().await;
-        }
+        self.driver.shutdown().await;
         drop(guard);
     }
 
@@ -134,14 +130,14 @@ impl Swarm {
                 self.table.handle_closed(Instant::now(), &uid, orderly);
             }
             News::Strand(name, offer) => {
-                let made = self.strand(name, offer).await;
+                let made = self.strand(offer).await;
                 self.command(&uid, Command::Strand(name, made));
             }
         }
     }
 
     /// Makes a further connection, where there is a place for it.
-    async fn strand(&mut self, name: Name, offer: Option<String>) -> Option<Made> {
+    async fn strand(&self, offer: Option<String>) -> Option<Made> {
         let permit = Arc::clone(&self.shared.strands).try_acquire_owned().ok()?;
         let made = match offer {
             Some(offer) => self.driver.answer(offer, Options::default()).await,
@@ -149,30 +145,12 @@ impl Swarm {
                 // Chunks may come in any order: none waits for what another has lost.
                 let unordered = ChannelOptions { ordered: false, ..ChannelOptions::default() };
                 let channels = vec![(LABEL.to_owned(), unordered)];
-                self.port(name.number)?.offer(Options { channels, ..Options::default() }).await
+                // Two connections between the same two ports cannot be told apart.
+                self.driver.offer(Options { channels, own_port: true, ..Options::default() }).await
             }
         };
         let (connection, sdp) = made.inspect_err(|error| tracing::debug!(%error, "no further connection")).ok()?;
         Some(Made { connection, sdp, permit })
-    }
-
-    /// Two connections between the same two ports cannot be told apart: each number has a port of its own, from which it
-    /// calls all peers. They are on the one port that is known to be open.
-    fn port(&mut self, number: u32) -> Option<&Driver> {
-        let limits = &self.shared.config.strands;
-        let number = usize::try_from(number).ok().filter(|number| *number < limits.each)?;
-        if self.ports.len() <= number {
-            self.ports.resize_with(number + 1, || None);
-        }
-        let port = self.ports.get_mut(number)?;
-        if port.is_none() {
-            let mut config = self.shared.config.rtc.clone();
-            config.listen.iter_mut().for_each(|address| address.set_port(0));
-            (config.tcp_listen, config.stun_server, config.stun_name) = (Vec::new(), None, None);
-            config.max_sessions = limits.all.max(1);
-            *port = Driver::bind(config).inspect_err(|error| tracing::debug!(%error, "no further port")).ok();
-        }
-        port.as_ref()
     }
 
     fn command(&self, uid: &str, command: Command) {
