@@ -1,10 +1,8 @@
 //! Messages of a publisher into the hub.
 
-use std::time::Duration;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use sluicegate_flv::amf0::{self, Value};
-use sluicegate_hub::{Expects, Publisher};
+use sluicegate_hub::{Expects, Patience, Publisher};
 use sluicegate_media::Kind;
 use tokio::time::Instant;
 
@@ -16,26 +14,11 @@ const MAX_UNUSABLE: u64 = 50;
 /// Bytes of script data that is looked into; metadata has some hundred.
 const MAX_SCRIPT_BYTES: usize = 64 << 10;
 
-/// How a publisher is bounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// It is dropped when it sends nothing for this long. Default 15 s.
-    pub silence: Duration,
-    /// It is dropped, too, when its bytes complete no frame for this long. Default 30 s.
-    pub frame: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { silence: Duration::from_secs(15), frame: Duration::from_secs(30) }
-    }
-}
-
 /// Reads one publisher's messages.
 #[derive(Debug)]
 pub(crate) struct Intake {
     reader: sluicegate_flv::Reader,
-    limits: Limits,
+    limits: Patience,
     /// Whether there were pictures or sound that we carry.
     usable: bool,
     warned: bool,
@@ -45,7 +28,7 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Patience) -> Self {
         let (reader, now) = (sluicegate_flv::Reader::new(sluicegate_flv::Limits::default()), Instant::now());
         Self { reader, limits, usable: false, warned: false, announced: false, heard: now, progress: now }
     }

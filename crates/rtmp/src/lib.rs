@@ -27,6 +27,6 @@ pub use config::Config;
 pub use error::Error;
 pub use formats::{Outputs, Rtmp};
 pub use gate::{Ask, Gate, is_same};
-pub use intake::Limits;
 pub use service::{Listener, Service};
+pub use sluicegate_hub::Patience as Limits;
 pub use target::RtmpTarget;

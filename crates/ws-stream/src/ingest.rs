@@ -16,6 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::{Error, metrics};
 
+pub use sluicegate_hub::Patience as Limits;
+
 /// The buffer that a reader is read into. Frames are cut from it, so it is as large as a key frame.
 const READ_BYTES: usize = 64 << 10;
 /// A buffer with less room than this is not read into any more.
@@ -24,22 +26,6 @@ const LEAST_READ_BYTES: usize = 4 << 10;
 const MAX_UNUSABLE_TAGS: u64 = 50;
 /// How long a close frame may take to be sent and answered.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
-
-/// How an ingest is bounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The publisher is dropped when it sends nothing for this long. Default 15 s, RTCPilot's value.
-    pub silence: Duration,
-    /// It is dropped, too, when its bytes complete no frame for this long. Default 30 s: a byte now and then would
-    /// hold the stream's name for ever.
-    pub frame: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { silence: Duration::from_secs(15), frame: Duration::from_secs(30) }
-    }
-}
 
 /// Publishes the FLV that `input` gives, until it ends.
 ///
