@@ -206,15 +206,15 @@ impl Output {
         [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]
     }
 
-    /// The packets of a batch that the viewer has taken.
-    pub(crate) fn body(&self, batch: &Batch, viewer: &Subscriber) -> Body {
-        let bytes = self.output.made_body(batch).unwrap_or_else(|| self.numbered(batch, viewer));
+    /// The packets of a batch that the viewer has taken, for a player whose next numbers are `own`.
+    pub(crate) fn body(&self, batch: &Batch, viewer: &Subscriber, own: [Option<u16>; KINDS]) -> Body {
+        let bytes = self.output.made_body(batch).unwrap_or_else(|| self.numbered(batch, viewer, own));
         Body::read(bytes)
     }
 
     /// Numbers a batch behind those before it. Some players may have to take these still, while one that has just come
     /// starts at this one: theirs are numbered first, so that nobody's numbers have a gap.
-    fn numbered(&self, batch: &Batch, viewer: &Subscriber) -> Bytes {
+    fn numbered(&self, batch: &Batch, viewer: &Subscriber, own: [Option<u16>; KINDS]) -> Bytes {
         let ssrc = self.sources(viewer.name());
         let turn = usize::try_from(self.seed.hash_one(viewer.name())).unwrap_or_default() % TURNS;
         let _turn = self.turns.get(turn).map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
@@ -228,9 +228,10 @@ impl Output {
             seq = earlier.seq;
             between.push(earlier);
         }
-        // Nothing goes before: nobody has played the stream lately.
+        // Nothing goes before: nobody has played the stream lately, or all have fallen behind, perhaps together.
         let Some(mut first) = first else {
-            return self.output.finished_body(batch, |bytes| number(bytes, rand::random(), ssrc));
+            let first = own.map(|own| own.unwrap_or_else(rand::random));
+            return self.output.finished_body(batch, |bytes| number(bytes, first, ssrc));
         };
         for earlier in between.iter().rev() {
             let made = self.output.finished_body(earlier, |bytes| number(bytes, first, ssrc));

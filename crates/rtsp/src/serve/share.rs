@@ -86,7 +86,8 @@ impl Share {
             }
             self.seen = Arc::clone(&batch.tracks);
         }
-        Ok(self.output.body(batch, viewer))
+        let own = self.sent.each_ref().map(|sent| sent.as_ref()?.next);
+        Ok(self.output.body(batch, viewer, own))
     }
 
     /// `RTP-Info` of the tracks at these places before this batch: where their numbers and times are.

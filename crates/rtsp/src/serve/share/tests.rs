@@ -117,6 +117,18 @@ fn players_of_a_stream_share_bytes_whoever_is_first() {
 }
 
 #[test]
+fn players_who_fall_behind_together_share_bytes_again() {
+    let mut stage = Stage::new(64 << 10);
+    (0..2).for_each(|_| stage.push());
+    let mut players = [stage.join(), stage.join()];
+    players.iter_mut().for_each(|player| drop(player.take(&stage).unwrap()));
+    (0..60).for_each(|_| stage.push());
+    let [one, two] = players.each_mut().map(|player| player.take(&stage).unwrap());
+    assert!(players.iter().all(|player| player.subscriber.skipped() > 0));
+    assert!(one[0].len() > 6_000 && is_shared(&one, &two));
+}
+
+#[test]
 fn other_channels_and_fewer_tracks() {
     let mut stage = Stage::new(1 << 20);
     stage.push();
