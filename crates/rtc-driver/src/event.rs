@@ -193,8 +193,8 @@ pub enum Event {
     ReceiverReport {
         /// The track.
         track: TrackId,
-        /// The part of the packets since the report before that were lost, in 256ths. A packet that came when it was
-        /// sent again counts as received.
+        /// The part of the packets since the event before that were lost, in 256ths. A packet that came when it was sent
+        /// again counts as received.
         lost: u8,
         /// The round trip, if the peer has heard a sender report of ours.
         round_trip: Option<std::time::Duration>,

@@ -13,6 +13,8 @@ use super::clocks::Clocks;
 const FIRST: Duration = Duration::from_millis(300);
 /// Between reports.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Reports of the peer within this time are one.
+const TOGETHER: Duration = Duration::from_millis(900);
 /// Reports whose echo may be under way.
 const MAX_TOLD: usize = 16;
 /// Parts of a second in which reports tell delays.
@@ -113,37 +115,39 @@ struct Reception {
 }
 
 impl Reception {
-    /// Packets sent and lost since the report before, modulo 2^32; the loss can be negative, when a packet counts twice.
-    fn since(&mut self, block: &ReceptionReport) -> Option<(i32, i32)> {
+    /// Packets sent and lost since the report before; the loss can be negative, when packets came twice or late.
+    fn since(&mut self, block: &ReceptionReport) -> Option<(i64, i64)> {
         let now = (block.last_sequence_number, block.total_lost);
         let (highest, lost) = self.known.replace(now)?;
         // The sum is one of 24 bits.
         let lost = (now.1.wrapping_sub(lost) << 8).cast_signed() >> 8;
-        Some((now.0.wrapping_sub(highest).cast_signed(), lost))
+        Some((now.0.wrapping_sub(highest).cast_signed().into(), lost.into()))
     }
 }
 
-/// What a peer has lost of a track for good.
+/// What a peer has lost of a track for good. Browsers send a report along with each request for a lost packet: what a
+/// single one tells is a matter of chance, and what it misses is on its way.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     track: Reception,
     repeats: Reception,
+    told: Option<Instant>,
 }
 
 impl Losses {
-    /// The part of the packets that were lost, in 256ths. Repeats on a source of their own are no packets of the track
-    /// to the receiver that reports: those that came are counted here.
-    pub(super) fn lost(&mut self, blocks: &[ReceptionReport]) -> u8 {
-        let Some(track) = blocks.first() else { return 0 };
-        let since = self.track.since(track);
-        let repeats = blocks.get(1).and_then(|block| self.repeats.since(block));
-        match (since, repeats) {
-            (Some((expected, lost)), Some((sent, missing))) if expected > 0 => {
-                let lost = i64::from(lost) - (i64::from(sent) - i64::from(missing)).max(0);
-                u8::try_from((lost.max(0) * 256 / i64::from(expected)).min(255)).unwrap_or_default()
-            }
-            _ => track.fraction_lost,
+    /// The part of the packets that were lost, in 256ths, once in about a second. Repeats on a source of their own are no
+    /// packets of the track to the receiver that reports: those that came are counted here.
+    pub(super) fn lost(&mut self, now: Instant, blocks: &[ReceptionReport]) -> Option<u8> {
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < TOGETHER) {
+            return None;
         }
+        self.told = Some(now);
+        let track = self.track.since(blocks.first()?);
+        let repeats = blocks.get(1).and_then(|block| self.repeats.since(block));
+        let ((expected, lost), (sent, missing)) = (track?, repeats.unwrap_or_default());
+        let lost = (lost - (sent - missing).max(0)).max(0);
+        let part = (lost * 256).checked_div(expected).unwrap_or_default();
+        Some(u8::try_from(part.clamp(0, 255)).unwrap_or_default())
     }
 }
 
@@ -153,20 +157,26 @@ mod tests {
 
     #[test]
     fn repeats_that_came_are_not_lost() {
-        let block = |last_sequence_number: u32, total_lost: u32, fraction_lost: u8| ReceptionReport {
+        let block = |last_sequence_number: u32, total_lost: u32| ReceptionReport {
             last_sequence_number,
             total_lost,
-            fraction_lost,
             ..ReceptionReport::default()
         };
-        let mut losses = Losses::default();
-        assert_eq!(losses.lost(&[]), 0);
-        assert_eq!(losses.lost(&[block(u32::MAX, 10, 20), block(40, 0, 0)]), 20, "nothing to compare with");
+        let (mut losses, mut now) = (Losses::default(), Instant::now());
+        let mut told = |passed: Duration, blocks: &[ReceptionReport]| {
+            now += passed;
+            losses.lost(now, blocks)
+        };
+        assert_eq!(told(TOGETHER, &[]), None);
+        assert_eq!(told(TOGETHER, &[block(u32::MAX, 10), block(40, 0)]), None, "nothing to compare with");
+        assert_eq!(told(TOGETHER / 2, &[block(50, 30), block(40, 0)]), None, "along with a request");
         // 100 packets of which 20 were lost; of 16 repeats 15 came: 5 %.
-        assert_eq!(losses.lost(&[block(99, 30, 51), block(56, 1, 16)]), 12);
-        // A packet came twice, and all that was missing.
-        assert_eq!(losses.lost(&[block(199, 0xFF_FFFF, 0), block(60, 1, 0)]), 0);
-        assert_eq!(losses.lost(&[block(299, 5, 77)]), 77, "nothing is told of repeats");
+        assert_eq!(told(TOGETHER / 2, &[block(99, 30), block(56, 1)]), Some(12));
+        // Packets came late, and all repeats.
+        assert_eq!(told(TOGETHER, &[block(199, 0xFF_FFFF), block(60, 1)]), Some(0));
+        // Nothing is told of repeats.
+        assert_eq!(told(TOGETHER, &[block(299, 24)]), Some(64));
+        assert_eq!(told(TOGETHER, &[block(299, 24)]), Some(0));
     }
 
     #[test]

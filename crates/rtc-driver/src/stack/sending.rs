@@ -189,10 +189,11 @@ impl RtcSession {
         let Some(block) = blocks.first() else { return };
         let of = |(_, sending): &(&TrackId, &mut Sending)| sending.source == block.ssrc;
         let Some((track, sending)) = tracks.iter_mut().find(of) else { return };
-        let (track, lost) = (*track, sending.losses.lost(blocks));
         let round_trip = reports.round_trip(self.now, block);
         round_trip.into_iter().for_each(|round_trip| budget.set_round_trip(round_trip));
-        self.events.push_back(Event::ReceiverReport { track, lost, round_trip });
+        if let Some(lost) = sending.losses.lost(self.now, blocks) {
+            self.events.push_back(Event::ReceiverReport { track: *track, lost, round_trip });
+        }
     }
 
     /// Sends the reports that are due.
