@@ -12,8 +12,8 @@ use super::Login;
 const FOLDER: &str = "cams";
 /// A clock that is wrong by more than this is told.
 const CLOCK_TOLERANCE: u64 = 30;
-/// Characters of a name that is made of a camera's.
-const MAX_NAME: usize = 40;
+/// Characters of a name that is made of a camera's: two numbers and a site's id of 36 may follow within the 64 of a segment.
+const MAX_NAME: usize = 20;
 
 /// All cameras that were found.
 #[derive(Debug)]
@@ -72,24 +72,22 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The names of a camera's streams: of its own name, else of its model, and numbered where it has several pictures.
+/// A camera's streams, named by its own name, else its model, and numbered where it has several pictures.
 fn streams<'a>(found: &Found, device: &'a Device, taken: &mut BTreeSet<String>) -> Vec<Stream<'a>> {
     let own = [found.name.as_deref(), Some(&device.model), found.hardware.as_deref()];
     let name = own.into_iter().flatten().map(slug).find(|slug| !slug.is_empty()).unwrap_or_else(|| "camera".to_owned());
-    let host = slug(found.service.host_str().unwrap_or_default());
     let channels = device.channels();
+    let names = |name: String| match channels.len() {
+        1 => vec![format!("{FOLDER}/{name}")],
+        count => (1..=count).map(|channel| format!("{FOLDER}/{name}-{channel}")).collect(),
+    };
     // Many cameras of a kind have the same name until somebody gives them one.
-    let mut candidates = [name.clone(), format!("{name}-{host}")].into_iter();
-    let numbered = (2..).map(|number| format!("{name}-{host}-{number}"));
-    let free = candidates.find(|candidate| !taken.contains(candidate));
-    let name = free.or_else(|| numbered.into_iter().find(|candidate| !taken.contains(candidate))).unwrap_or(name);
-    taken.insert(name.clone());
-    let is_one = channels.len() == 1;
-    let numbered = channels.into_iter().enumerate().map(|(index, Channel { main, sub })| {
-        let name = if is_one { format!("{FOLDER}/{name}") } else { format!("{FOLDER}/{name}-{}", index + 1) };
-        Stream { name, main, sub }
-    });
-    numbered.filter(|stream| source(stream.main).is_some()).collect()
+    let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
+    let mut candidates = std::iter::once(name.clone()).chain(numbered).map(names);
+    let free = candidates.find(|names| names.iter().all(|name| !taken.contains(name))).unwrap_or_default();
+    taken.extend(free.iter().cloned());
+    let streams = free.into_iter().zip(&channels).map(|(name, Channel { main, sub })| Stream { name, main, sub: *sub });
+    streams.filter(|stream| source(stream.main).is_some()).collect()
 }
 
 /// A profile's source, if it is one that is pulled.
@@ -102,7 +100,7 @@ fn source(profile: &Profile) -> Option<String> {
 fn slug(text: &str) -> String {
     let kept = text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' });
     let kept: String = kept.take(MAX_NAME).collect();
-    let parts: Vec<_> = kept.split(['-']).filter(|part| !part.is_empty()).collect();
+    let parts: Vec<_> = kept.split('-').filter(|part| !part.is_empty()).collect();
     parts.join("-").trim_matches('.').to_owned()
 }
 
@@ -111,7 +109,7 @@ impl Entry<'_> {
         comment(&self.title(), text);
         match &self.found.told {
             Err(trouble) => {
-                let hint = hint(trouble, login.is_some()).map(|hint| format!("; {hint}")).unwrap_or_default();
+                let hint = hint(trouble).map(|hint| format!("; {hint}")).unwrap_or_default();
                 comment(&format!("{trouble}{hint}."), text);
             }
             Ok(device) => self.write_streams(device, login, text),
@@ -190,12 +188,10 @@ fn picture(profile: &Profile) -> String {
 }
 
 /// What can be done about it.
-fn hint(trouble: &Trouble, with_password: bool) -> Option<&'static str> {
+fn hint(trouble: &Trouble) -> Option<&'static str> {
     Some(match trouble {
         Trouble::NeedsPassword => "give --user and --password-file",
-        Trouble::Denied if with_password => {
-            "many cameras have a user of its own for ONVIF, and lock out who tries too often"
-        }
+        Trouble::Denied => "many cameras have a user of its own for ONVIF, and lock out who tries too often",
         Trouble::NoSoap { .. } => {
             "is ONVIF enabled in its settings? With --address http://HOST:PORT another port is asked"
         }

@@ -54,11 +54,25 @@ fn what_is_printed_is_a_configuration() {
 }
 
 #[test]
-fn cameras_of_one_name_are_told_apart() {
-    let found = [camera(Some("IPC"), pair()), camera(Some("IPC"), pair()), camera(Some("IPC"), pair())];
+fn each_stream_has_a_name_of_its_own() {
+    let mut two = pair();
+    two[1].source = "second".to_owned();
+    let found = [
+        camera(Some("IPC"), two.clone()),
+        camera(Some("IPC 1"), pair()),
+        camera(Some("IPC"), pair()),
+        camera(Some("IPC"), pair()),
+        camera(Some("IPC"), two),
+    ];
     let listing = Listing::of(&found);
-    let names: Vec<_> = listing.entries.iter().map(|entry| entry.streams[0].name.as_str()).collect();
-    assert_eq!(names, ["cams/ipc", "cams/ipc-10.0.0.9", "cams/ipc-10.0.0.9-2"]);
+    let names: Vec<_> = listing.entries.iter().flat_map(|entry| &entry.streams).map(|one| one.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["cams/ipc-1", "cams/ipc-2", "cams/ipc-1-2", "cams/ipc", "cams/ipc-3", "cams/ipc-2-1", "cams/ipc-2-2"]
+    );
+    let uuid = "0".repeat(36);
+    let long = slug(&"x".repeat(99));
+    assert!(sluicegate_hub::StreamName::parse(&format!("cams/{long}-99-9:sub")).unwrap().at_site(&uuid).is_ok());
 }
 
 #[test]
