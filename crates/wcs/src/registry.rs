@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::message::Role;
 use crate::server::Stream;
+use crate::socket::Takeover;
 
 /// Commands that wait for one session; more are lost on it. Each is small.
 pub(crate) const WAITING: usize = 256;
@@ -36,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) client: Map<String, Value>,
     pub(crate) streams: BTreeMap<String, Listed>,
     commands: mpsc::Sender<Command>,
+    /// The name to come back by, and the way there.
+    kept: Option<(String, mpsc::Sender<Takeover>)>,
 }
 
 /// A stream of a connected client.
@@ -87,7 +90,7 @@ impl Registry {
         table.last += 1;
         let (key, (commands, hearing)) = (table.last, mpsc::channel(WAITING));
         let (token, since) = (token.to_owned(), SystemTime::now());
-        let entry = Entry { token, address, since, client: Map::new(), streams: BTreeMap::new(), commands };
+        let entry = Entry { token, address, since, client: Map::new(), streams: BTreeMap::new(), commands, kept: None };
         table.entries.insert(key, entry);
         crate::metrics::sessions(table.entries.len());
         Some((key, hearing))
@@ -97,6 +100,20 @@ impl Registry {
         let mut table = self.lock();
         table.entries.remove(&key);
         crate::metrics::sessions(table.entries.len());
+    }
+
+    /// Notes that a session's client may come back by a name.
+    pub(crate) fn keep(&self, key: u64, name: &str, to: &mpsc::Sender<Takeover>) {
+        let mut table = self.lock();
+        let entry = table.entries.get_mut(&key).filter(|entry| entry.kept.is_none());
+        entry.into_iter().for_each(|entry| entry.kept = Some((name.to_owned(), to.clone())));
+    }
+
+    /// The way to the session of a name.
+    pub(crate) fn kept(&self, name: &str) -> Option<mpsc::Sender<Takeover>> {
+        let table = self.lock();
+        let mut kept = table.entries.values().filter_map(|entry| entry.kept.as_ref());
+        kept.find(|(known, _)| known == name).map(|(_, to)| to.clone())
     }
 
     /// Notes what a session has now.

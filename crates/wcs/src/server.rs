@@ -11,6 +11,7 @@ use crate::{Error, info};
 
 mod action;
 mod config;
+mod keep;
 mod stream;
 
 pub use action::{Action, End};
@@ -40,6 +41,9 @@ pub struct Session {
     client: Map<String, Value>,
     /// The same until it is taken.
     greeting: Map<String, Value>,
+    /// Whether it outlives its socket, and the name to come back by.
+    kept: bool,
+    resume: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,10 @@ enum State {
     Established {
         ping: Instant,
         missed: u32,
+    },
+    /// Its socket is lost, its streams go on.
+    Lost {
+        deadline: Instant,
     },
     Closed,
 }
@@ -73,6 +81,8 @@ impl Session {
             actions: VecDeque::new(),
             client: Map::new(),
             greeting: Map::new(),
+            kept: false,
+            resume: String::new(),
         }
     }
 
@@ -131,9 +141,12 @@ impl Session {
     }
 
     fn connected(&mut self, now: Instant, fields: Map<String, Value>) {
-        if !matches!(self.state, State::New { .. }) {
-            return;
+        if matches!(self.state, State::New { .. }) && !self.returns(now, &fields) {
+            self.begin(now, fields);
         }
+    }
+
+    fn begin(&mut self, now: Instant, fields: Map<String, Value>) {
         if self.config.reports {
             self.state = State::Asking { deadline: now + self.config.answer };
             self.actions.push_back(Action::Admit { fields: fields.clone() });
@@ -166,7 +179,7 @@ impl Session {
         self.client.retain(|key, _| matches!(key.as_str(), "appKey" | "clientVersion" | "mediaProviders"));
         let ours = json!({
             "status": "ESTABLISHED",
-            "authToken": self.token,
+            "authToken": self.kept().unwrap_or(&self.token),
             "useWsTunnel": false,
             "useWsTunnelPacketization2": false,
             "useBase64BinaryEncoding": false,
@@ -308,9 +321,13 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             State::New { deadline } if deadline <= now => return self.close("it does not say what it wants"),
+            State::Lost { deadline } if deadline <= now => return self.close(info::KEEP_ALIVE),
             State::Asking { deadline } if deadline <= now => return self.close("the application does not answer"),
             State::Established { ping, missed } if ping <= now => {
                 if missed >= self.config.missed {
+                    if self.handle_lost(now) {
+                        return self.actions.push_back(Action::Leave);
+                    }
                     return self.close(info::KEEP_ALIVE);
                 }
                 self.state = State::Established { ping: now + self.config.ping, missed: missed + 1 };
@@ -368,7 +385,7 @@ impl Session {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let own = match self.state {
-            State::New { deadline } | State::Asking { deadline } => deadline,
+            State::New { deadline } | State::Asking { deadline } | State::Lost { deadline } => deadline,
             State::Established { ping, .. } => ping,
             State::Closed => return None,
         };

@@ -15,8 +15,8 @@ use sluicegate_hub::StreamName;
 use sluicegate_net::listener::ConnectInfo;
 use sluicegate_net::ws::{Accepted, WebSocket};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
 use crate::hooks;
@@ -82,6 +82,22 @@ impl Drop for Leg {
     }
 }
 
+/// A client that has come back, on another socket.
+pub(crate) struct Takeover {
+    websocket: WebSocket,
+    peer: Peer,
+    permissions: Permissions,
+    fields: Map<String, Value>,
+}
+
+/// What becomes of a socket.
+enum Over {
+    /// It is closed, for this reason.
+    Closed(&'static str),
+    /// It goes to the session that the client had before.
+    Handed(mpsc::Sender<Takeover>, Map<String, Value>),
+}
+
 /// A session with all that belongs to it.
 struct Link {
     inner: Arc<Inner>,
@@ -92,6 +108,10 @@ struct Link {
     legs: HashMap<String, Leg>,
     legs_made: u64,
     heard: mpsc::Sender<(String, u64, Heard)>,
+    /// For others, where the client comes back.
+    returning: mpsc::Sender<Takeover>,
+    /// The socket is to be dropped.
+    leaves: bool,
 }
 
 /// Serves a client until one of the two ends it.
@@ -107,64 +127,110 @@ pub(crate) async fn serve(inner: Arc<Inner>, accepted: Accepted, peer: Peer, per
         return close(&mut websocket, 1013, "there are too many clients").await;
     };
     tracing::debug!(session = token, "a WCS client connects");
-    let session = Session::new(inner.config.session.clone(), token.clone(), Instant::now());
-    let (heard, hearing) = mpsc::channel(EVENTS);
+    let mut session = Session::new(inner.config.session.clone(), token.clone(), Instant::now());
+    session.keep_as(format!("{token}/{}", uuid::Uuid::new_v4().simple()));
+    let ((heard, hearing), (returning, returns)) = (mpsc::channel(EVENTS), mpsc::channel(1));
     let legs = HashMap::new();
-    let mut link = Link { inner, key, peer, permissions, session, legs, legs_made: 0, heard };
-    let why = link.run(&mut websocket, commands, hearing).await;
+    let mut link = Link { inner, key, peer, permissions, session, legs, legs_made: 0, heard, returning, leaves: false };
+    let mut socket = Some(websocket);
+    let over = link.run(&mut socket, commands, hearing, returns).await;
     link.session.handle_closed();
     link.act();
-    link.tell_connection("DISCONNECTED");
+    let why = match &over {
+        Over::Closed(why) => {
+            link.tell_connection("DISCONNECTED");
+            why
+        }
+        Over::Handed(..) => "it goes on with its session",
+    };
     link.inner.registry.leave(key);
     tracing::debug!(session = token, why, "a WCS client is gone");
-    close(&mut websocket, if why == ENDS { 1001 } else { 1000 }, why).await;
+    match (over, socket) {
+        (Over::Closed(why), Some(mut websocket)) => {
+            close(&mut websocket, if why == ENDS { 1001 } else { 1000 }, why).await;
+        }
+        (Over::Handed(to, fields), Some(websocket)) => {
+            let Link { peer, permissions, .. } = link;
+            // A session that ends just now takes nobody: the client comes again.
+            drop(to.try_send(Takeover { websocket, peer, permissions, fields }));
+        }
+        (_, None) => {}
+    }
 }
 
 impl Link {
-    /// Returns why the session is over.
+    /// Runs until the session is over, or another has its socket.
     async fn run(
         &mut self,
-        websocket: &mut WebSocket,
+        socket: &mut Option<WebSocket>,
         mut commands: mpsc::Receiver<Command>,
         mut hearing: mpsc::Receiver<(String, u64, Heard)>,
-    ) -> &'static str {
+        mut returns: mpsc::Receiver<Takeover>,
+    ) -> Over {
         let shutdown = self.inner.parts.shutdown.clone();
         loop {
-            let closed = self.act();
+            let over = self.act();
+            if self.leaves {
+                (*socket, self.leaves) = (None, false);
+            }
             // What a session has is in the lists before the client hears of it.
             self.inner.registry.update(self.key, self.session.client(), self.session.streams());
+            if let Some(name) = self.session.kept() {
+                self.inner.registry.keep(self.key, name, &self.returning);
+            }
+            let mut lost = None;
             while let Some(text) = self.session.poll_text() {
-                if !send(websocket, Message::text(text)).await {
-                    return "it takes nothing";
+                // Without a socket nobody hears it.
+                if let Some(websocket) = socket
+                    && !send(websocket, Message::text(text)).await
+                {
+                    lost = Some("it takes nothing");
+                    break;
                 }
             }
-            if let Some(why) = closed {
-                return why;
+            if let Some(over) = over {
+                return over;
+            }
+            if self.session.is_deserted() {
+                return Over::Closed(info::KEEP_ALIVE);
             }
             let due = self.session.poll_timeout().map(tokio::time::Instant::from_std);
             tokio::select! {
-                message = websocket.next() => match message {
+                message = receive(socket), if lost.is_none() => match message {
                     Some(Ok(Message::Text(text))) => {
                         if let Err(error) = self.session.handle_text(Instant::now(), text.as_str()) {
                             crate::metrics::unreadable();
                             tracing::debug!(error = &error as &dyn std::error::Error, "a client's text is skipped");
                         }
                     }
-                    Some(Ok(Message::Close(_))) | None => return "it left",
+                    Some(Ok(Message::Close(_))) | None => lost = Some("it left"),
                     Some(Ok(_)) => {}
-                    Some(Err(_)) => return "its connection failed",
+                    Some(Err(_)) => lost = Some("its connection failed"),
                 },
+                Some(Takeover { websocket, peer, permissions, fields }) = returns.recv() => {
+                    tracing::debug!(session = self.peer.token(), from = peer.token(), "a WCS client is back");
+                    (*socket, self.peer.address, self.permissions) = (Some(websocket), peer.address, permissions);
+                    self.session.handle_return(Instant::now(), fields);
+                    continue;
+                }
+                () = std::future::ready(()), if lost.is_some() => {}
                 Some(command) = commands.recv() => match command {
                     Command::Event { name, kind, payload } => self.session.handle_event(&name, &kind, payload.as_ref()),
                     Command::PublisherEnd { name, info } => {
                         self.session.handle_publisher_end(Instant::now(), &name, info);
                     }
                     Command::Terminate { id } => self.session.handle_termination(Instant::now(), &id),
-                    Command::Disconnect => return "the REST interface ends it",
+                    Command::Disconnect => return Over::Closed("the REST interface ends it"),
                 },
                 Some((id, number, heard)) = hearing.recv() => self.hear(&id, number, heard),
                 () = sleep_until(due) => self.session.handle_timeout(Instant::now()),
-                () = shutdown.begun() => return ENDS,
+                () = shutdown.begun() => return Over::Closed(ENDS),
+            }
+            if let Some(why) = lost {
+                *socket = None;
+                if !self.session.handle_lost(Instant::now()) {
+                    return Over::Closed(why);
+                }
             }
         }
     }
@@ -212,8 +278,8 @@ impl Link {
         self.inner.registry.tell_players(name, &command);
     }
 
-    /// Does what the session wants done. Returns why it is over, when it is.
-    fn act(&mut self) -> Option<&'static str> {
+    /// Does what the session wants done. Returns what becomes of its socket, when it is over.
+    fn act(&mut self) -> Option<Over> {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Admit { mut fields } => {
@@ -251,7 +317,12 @@ impl Link {
                     let command = Command::Event { name: name.clone(), kind, payload };
                     self.inner.registry.tell_players(&name, &command);
                 }
-                Action::Close(why) => return Some(why),
+                Action::Resume { token, fields } => match self.inner.registry.kept(&token) {
+                    Some(to) => return Some(Over::Handed(to, fields)),
+                    None => self.session.handle_unknown(Instant::now(), fields),
+                },
+                Action::Leave => self.leaves = true,
+                Action::Close(why) => return Some(Over::Closed(why)),
             }
         }
         None
@@ -329,6 +400,14 @@ async fn live(answering: MediaFuture<Answer>, stop: CancellationToken, tell: imp
             Some(Event::Ended(failure)) => return tell(Heard::Ended(failure)).await,
             None => return tell(Heard::Ended(Failure::silent())).await,
         }
+    }
+}
+
+/// The next message; never without a socket.
+async fn receive(socket: &mut Option<WebSocket>) -> Option<Result<Message, tungstenite::Error>> {
+    match socket {
+        Some(websocket) => websocket.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -16,6 +16,16 @@ pub enum Action {
         /// What it said of itself.
         fields: Map<String, Value>,
     },
+    /// Give the socket to the session of this name: [`Session::handle_return`] of that one, or
+    /// [`Session::handle_unknown`] of this where there is none.
+    Resume {
+        /// The name.
+        token: String,
+        /// What the client said of itself.
+        fields: Map<String, Value>,
+    },
+    /// Drop the socket; the session goes on, and waits for another.
+    Leave,
     /// Answer an offer; [`Session::handle_answer`] or [`Session::handle_end`] follows.
     Answer {
         /// The stream within the session.

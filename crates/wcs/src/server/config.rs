@@ -20,6 +20,9 @@ pub struct Config {
     pub ending: Duration,
     /// Streams of one session. Default 64; each is a WebRTC session.
     pub streams: usize,
+    /// How long a session whose client asks for it (`keepAlive`) waits for another socket while its streams go on; zero for
+    /// not at all. Default 60 s.
+    pub keep: Duration,
     /// Whether an application is asked about clients, and told how their streams stand. Default: off.
     pub reports: bool,
     /// Messages that a client may send at once. Default 200.
@@ -38,6 +41,7 @@ impl Default for Config {
             connect: Duration::from_secs(25),
             ending: Duration::from_secs(1),
             streams: 64,
+            keep: Duration::from_secs(60),
             reports: false,
             burst: 200,
             rate: 50,

@@ -20,6 +20,14 @@ impl Page {
         page
     }
 
+    /// Opens a socket and a session that outlives it, or one that there is by its name; returns the name, too.
+    pub(crate) async fn kept(url: &str, token: Option<&str>) -> (Self, String) {
+        let mut page = Self::socket(url).await;
+        page.send("connection", &json!({ "appKey": "defaultApp", "keepAlive": true, "authToken": token })).await;
+        let told = page.hear("getUserData").await["authToken"].as_str().unwrap().to_owned();
+        (page, told)
+    }
+
     pub(crate) async fn socket(url: &str) -> Self {
         let host = url.trim_start_matches("ws://").split('/').next().unwrap();
         let tcp = soon("connecting", TcpStream::connect(host)).await.unwrap();
