@@ -1,6 +1,7 @@
 //! A client's session on its socket.
 
 mod application;
+mod leg;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,9 +20,10 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
+use self::leg::{Heard, Leg};
 use crate::hooks;
 use crate::info;
-use crate::media::{Answer, Event, Failure, MediaFuture};
+use crate::media::{Answer, MediaFuture};
 use crate::message::Role;
 use crate::registry::Command;
 use crate::server::{Action, End, Session};
@@ -54,31 +56,6 @@ impl Peer {
     fn token(&self) -> String {
         let address = self.address.map(|address| address.to_string()).unwrap_or_default();
         format!("/{address}/{}", self.host)
-    }
-}
-
-/// What happens to a stream's media.
-enum Heard {
-    /// The application has given it another name.
-    Named(String),
-    Answered(String),
-    Connected,
-    Ended(Failure),
-    /// Of the session itself: whether the application takes the client.
-    Admitted(Option<Map<String, Value>>),
-    /// Of the session itself: whether the application took data.
-    Taken(bool),
-}
-
-/// A stream's media, and which of all that the session ever had it is.
-struct Leg {
-    number: u64,
-    stop: CancellationToken,
-}
-
-impl Drop for Leg {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 
@@ -197,12 +174,7 @@ impl Link {
             let due = self.session.poll_timeout().map(tokio::time::Instant::from_std);
             tokio::select! {
                 message = receive(socket), if lost.is_none() => match message {
-                    Some(Ok(Message::Text(text))) => {
-                        if let Err(error) = self.session.handle_text(Instant::now(), text.as_str()) {
-                            crate::metrics::unreadable();
-                            tracing::debug!(error = &error as &dyn std::error::Error, "a client's text is skipped");
-                        }
-                    }
+                    Some(Ok(Message::Text(text))) => self.text(text.as_str()),
                     Some(Ok(Message::Close(_))) | None => lost = Some("it left"),
                     Some(Ok(_)) => {}
                     Some(Err(_)) => lost = Some("its connection failed"),
@@ -214,14 +186,12 @@ impl Link {
                     continue;
                 }
                 () = std::future::ready(()), if lost.is_some() => {}
-                Some(command) = commands.recv() => match command {
-                    Command::Event { name, kind, payload } => self.session.handle_event(&name, &kind, payload.as_ref()),
-                    Command::PublisherEnd { name, info } => {
-                        self.session.handle_publisher_end(Instant::now(), &name, info);
+                Some(command) = commands.recv() => {
+                    if let Command::Disconnect = command {
+                        return Over::Closed("the REST interface ends it");
                     }
-                    Command::Terminate { id } => self.session.handle_termination(Instant::now(), &id),
-                    Command::Disconnect => return Over::Closed("the REST interface ends it"),
-                },
+                    self.obey(command);
+                }
                 Some((id, number, heard)) = hearing.recv() => self.hear(&id, number, heard),
                 () = sleep_until(due) => self.session.handle_timeout(Instant::now()),
                 () = shutdown.begun() => return Over::Closed(ENDS),
@@ -232,6 +202,22 @@ impl Link {
                     return Over::Closed(why);
                 }
             }
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        if let Err(error) = self.session.handle_text(Instant::now(), text) {
+            crate::metrics::unreadable();
+            tracing::debug!(error = &error as &dyn std::error::Error, "a client's text is skipped");
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Event { name, kind, payload } => self.session.handle_event(&name, &kind, payload.as_ref()),
+            Command::PublisherEnd { name, info } => self.session.handle_publisher_end(Instant::now(), &name, info),
+            Command::Terminate { id } => self.session.handle_termination(Instant::now(), &id),
+            Command::Disconnect => {}
         }
     }
 
@@ -372,34 +358,8 @@ impl Link {
                 })
             }
         };
-        tokio::spawn(live(answering, stop.clone(), tell));
+        tokio::spawn(leg::live(answering, stop.clone(), tell));
         self.legs.insert(id.to_owned(), Leg { number, stop });
-    }
-}
-
-/// Follows a stream's media to its end, and ends it when it is told to.
-async fn live(answering: MediaFuture<Answer>, stop: CancellationToken, tell: impl AsyncFn(Heard)) {
-    let Answer { sdp, leg } = match stop.run_until_cancelled(answering).await {
-        None => return tell(Heard::Ended(Failure::silent())).await,
-        Some(Err(failure)) => return tell(Heard::Ended(failure)).await,
-        Some(Ok(answer)) => answer,
-    };
-    tell(Heard::Answered(sdp)).await;
-    let crate::media::Leg { mut events, guard } = leg;
-    let mut guard = Some(guard);
-    loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            () = stop.cancelled(), if guard.is_some() => {
-                guard = None;
-                continue;
-            }
-        };
-        match event {
-            Some(Event::Connected) => tell(Heard::Connected).await,
-            Some(Event::Ended(failure)) => return tell(Heard::Ended(failure)).await,
-            None => return tell(Heard::Ended(Failure::silent())).await,
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 use sluicegate_hub::{Hub, State, StreamName};
 
-use super::{Heard, Link};
+use super::Link;
+use super::leg::Heard;
 use crate::hooks::{self, Hooks};
 use crate::info;
 use crate::media::Failure;
