@@ -16,8 +16,10 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// What counts as more, as a part of what was: shares of a link swing by less.
 const GAIN: f64 = 1.25;
 /// How long nothing is tried after it has not helped, doubled each time up to the second.
-const HOLD: Duration = Duration::from_secs(60);
+const HOLD: Duration = Duration::from_secs(15);
 const LONGEST_HOLD: Duration = Duration::from_secs(960);
+/// How many may fail to open, as handshakes do that lose packets, before a peer is taken not to be reached by more.
+const FAILURES: u32 = 4;
 /// A peer with as much under way in each round trip is not held up by loss: at 50 ms these are 84 Mbit/s.
 const ENOUGH: f64 = 524_288.0;
 
@@ -68,6 +70,8 @@ pub struct Growth {
     settled_by: Option<Instant>,
     held_until: Option<Instant>,
     hold: Duration,
+    /// Those that did not open since the last one that did.
+    failures: u32,
 }
 
 impl Growth {
@@ -85,6 +89,7 @@ impl Growth {
             settled_by: None,
             held_until: None,
             hold: HOLD,
+            failures: 0,
         }
     }
 
@@ -94,8 +99,22 @@ impl Growth {
         self.wanted
     }
 
-    /// One could not be opened: it stays at those that there are, for a while.
+    /// One has opened.
+    pub fn handle_opened(&mut self) {
+        self.failures = 0;
+    }
+
+    /// One that was agreed on did not open. Another is tried in its place.
     pub fn handle_failed(&mut self, now: Instant, open: usize) {
+        self.failures += 1;
+        if self.failures >= FAILURES {
+            self.failures = 0;
+            self.handle_refused(now, open);
+        }
+    }
+
+    /// There is no place for one, here or there: it stays at those that there are, for a while.
+    pub fn handle_refused(&mut self, now: Instant, open: usize) {
         self.wanted = self.wanted.min(open);
         self.before = None;
         self.wait(now);
@@ -203,8 +222,8 @@ mod tests {
         let start = Instant::now();
         let mut growth = Growth::new(15);
         assert_eq!(run(&mut growth, start, 10, |_| 2_500), 0);
-        // A minute later, and no sooner, it is tried once more.
-        assert!(growth.held_until.is_some_and(|until| until > start + Duration::from_secs(60)));
+        // Some time later, and no sooner, it is tried once more.
+        assert!(growth.held_until.is_some_and(|until| until > start + HOLD));
         assert_eq!(run(&mut growth, start + Duration::from_secs(70), 10, |_| 2_500), 0);
         assert_eq!(growth.hold, HOLD * 4);
     }
@@ -234,6 +253,9 @@ mod tests {
         let rate = |open| 2_500 * (open + 1);
         run(&mut growth, start, 2, rate);
         assert!(growth.wanted() > 0);
+        let wanted = growth.wanted();
+        (1..FAILURES).for_each(|_| growth.handle_failed(start + Duration::from_secs(2), 1));
+        assert_eq!(growth.wanted(), wanted, "handshakes may lose packets");
         growth.handle_failed(start + Duration::from_secs(2), 1);
         assert_eq!(growth.wanted(), 1);
         assert_eq!(run(&mut growth, start + Duration::from_secs(3), 10, rate), 1);

@@ -193,7 +193,7 @@ impl Strands {
         self.asked.retain(|number| *number != name.number);
         self.strands.retain(|strand| strand.name != name);
         let open = self.carriers().count();
-        self.growth.handle_failed(now, open);
+        self.growth.handle_refused(now, open);
     }
 
     /// A connection was made.
@@ -233,6 +233,9 @@ impl Strands {
         strand.used = now;
         match came {
             Came::Open(channel) => {
+                if name.ours {
+                    self.growth.handle_opened();
+                }
                 strand.carrier = Some(Carrier { handle: strand.handle.clone(), channel, pacer: pacer(), used: now });
             }
             Came::Message(bytes) => return Some(bytes),
@@ -240,7 +243,8 @@ impl Strands {
                 let opened = strand.carrier.is_some();
                 self.strands.retain(|strand| strand.name != name);
                 if name.ours && !opened {
-                    self.refused(now, name);
+                    let open = self.carriers().count();
+                    self.growth.handle_failed(now, open);
                 }
             }
         }
