@@ -1,6 +1,7 @@
 //! The chunk node: segments to one and to many nodes by data channel, how soon they come, what a peer costs.
 
 mod far;
+mod full;
 pub(crate) mod origin;
 mod page;
 pub(crate) mod peer;
@@ -69,7 +70,8 @@ async fn near(arguments: &Arguments) -> Result<(), Error> {
     one(&node, &signal.address, &layout, arguments).await?;
     many(&node, &signal.address, &layout, arguments).await?;
     row("resident memory after it all", node.usage()?.resident / 1024.0, "MB", Some(150.0));
-    Ok(())
+    drop(node);
+    full::run(&signal.address).await
 }
 
 /// Lets a node load all segments.
@@ -124,7 +126,7 @@ async fn one(node: &Process, signal: &str, layout: &Layout, arguments: &Argument
     times.sort_by(f64::total_cmp);
     row("query, found, resolve and one chunk, p95 of 50", percentile(&times, 95), "ms", Some(5.0));
     let (used, start) = (node.usage()?, Instant::now());
-    let wrong = peer.fetch(layout, arguments.segments).await;
+    let wrong = peer.fetch(layout, 0..arguments.segments).await;
     report(node, "one peer", used.cpu, start, arguments.segments, wrong)?;
     peer.stop.begin();
     Ok(())
@@ -136,7 +138,7 @@ async fn many(node: &Process, signal: &str, layout: &Layout, arguments: &Argumen
         peers.push(Peer::loopback(signal, 200 + number).await?);
     }
     let (used, start) = (node.usage()?, Instant::now());
-    let wrong = join_all(peers.iter().map(|peer| peer.fetch(layout, arguments.segments))).await;
+    let wrong = join_all(peers.iter().map(|peer| peer.fetch(layout, 0..arguments.segments))).await;
     let what = format!("{} peers", arguments.peers);
     report(node, &what, used.cpu, start, arguments.segments * arguments.peers, wrong.iter().sum())?;
     peers.iter().for_each(|peer| peer.stop.begin());

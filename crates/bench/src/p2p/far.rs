@@ -1,14 +1,15 @@
 //! Chunks over a link with delay, rate and loss between two network namespaces, to a node and to Chromium.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sluicegate_netsim::{Net, Profile, Side};
 use sluicegate_testbed::peer::{Peer as Program, find};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use super::origin::Layout;
 use super::peer::Seen;
-use super::{load, page, settings, with_config};
+use super::{PATIENCE, load, page, settings, with_config};
 use crate::client::Client;
 use crate::error::{Doing, Error};
 use crate::process::{Process, sibling};
@@ -23,6 +24,9 @@ const PARALLEL: usize = 8;
 /// How long it runs before it counts, and while it does.
 const WARM: Duration = Duration::from_secs(8);
 const TIME: Duration = Duration::from_secs(15);
+
+/// How often the node's peers are counted.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A node, its origin and the signalling server on one side of a link.
 struct Stage {
@@ -58,9 +62,7 @@ impl Stage {
             Process::spawn("cdn-node", command("cdn-node", &arguments)).await
         });
         let node = node.await?;
-        let address = node.address.parse().map_err(|_| Error::Answer(format!("{} is no address", node.address)))?;
-        let dialled = net.connect(Side::A, address).map_err(|error| Error::Answer(error.to_string()))?;
-        load(Client::over(dialled)?, SEGMENTS).await?;
+        load(Client::over(dial(&net, &node)?)?, SEGMENTS).await?;
         Ok(Some(Self { net, signal, node, _origin: origin }))
     }
 
@@ -79,12 +81,48 @@ impl Stage {
         Seen::read(&said).ok_or_else(|| Error::Answer(format!("the peer said {said:?}")))
     }
 
+    /// How long the node keeps a peer that has gone without a word.
+    async fn vanish(&self) -> Result<Duration, Error> {
+        let mut command = self.command("sluicegate-bench");
+        command.args(["chunk-peer", "--signal", &self.signal.address, "--host", &Side::B.address().to_string()]);
+        command.args(["--segments", &SEGMENTS.to_string(), "--parallel", "1", "--warm", "0", "--seconds", "60"]);
+        let peer = command.kill_on_drop(true).spawn().doing("running a peer")?;
+        self.until_peers(1).await?;
+        self.net.freeze(true);
+        let gone = self.until_peers(0).await?;
+        self.net.freeze(false);
+        drop(peer);
+        Ok(gone)
+    }
+
+    /// Waits until the node has so many peers; gives how long that took.
+    async fn until_peers(&self, peers: usize) -> Result<Duration, Error> {
+        let (start, wanted) = (Instant::now(), format!("sluicegate_p2p_peers {peers}\n"));
+        let mut client = Client::over(dial(&self.net, &self.node)?)?;
+        loop {
+            let metrics = client.ask("/metrics", &[]).await?.body;
+            if String::from_utf8_lossy(&metrics).contains(&wanted) {
+                return Ok(start.elapsed());
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(Error::Answer(format!("not {peers} peers within {PATIENCE:?}")));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// What Chromium gets on one side.
     async fn page(&self, side: Side, chromium: &std::path::Path, parallel: usize) -> Result<page::Seen, Error> {
         let addresses = (self.node.address.as_str(), self.signal.address.as_str());
         let layout = Layout::even(SEGMENTS)?;
         page::run(&self.net, side, chromium, addresses, &layout, (SEGMENTS, parallel), (WARM, TIME)).await
     }
+}
+
+/// A connection to the node from its own side.
+fn dial(net: &Net, node: &Process) -> Result<TcpStream, Error> {
+    let address = node.address.parse().map_err(|_| Error::Answer(format!("{} is no address", node.address)))?;
+    net.connect(Side::A, address).map_err(|error| Error::Answer(error.to_string()))
 }
 
 pub(super) async fn run() -> Result<(), Error> {
@@ -97,6 +135,8 @@ pub(super) async fn run() -> Result<(), Error> {
         at_least(&format!("{what}: to a node"), seen.rate, "Mbit/s", aim);
         row(&format!("{what}: to a node, segments wrong or missing"), seen.wrong, "", Some(0.0));
         row(&format!("{what}: to a node, further connections"), seen.strands, "", None);
+        let gone = stage.vanish().await?;
+        row(&format!("{what}: a peer that vanishes is freed after"), gone.as_secs_f64(), "s", Some(10.0));
         let Some(chromium) = &chromium else { continue };
         let seen = stage.page(Side::B, chromium, PARALLEL).await?;
         at_least(&format!("{what}: to Chromium"), seen.rate, "Mbit/s", aim);

@@ -83,9 +83,9 @@ impl Peer {
     }
 
     /// Fetches segments in a row; gives how many were wrong or missing.
-    pub(super) async fn fetch(&self, layout: &Layout, count: usize) -> usize {
+    pub(super) async fn fetch(&self, layout: &Layout, indexes: impl Iterator<Item = usize>) -> usize {
         let mut wrong = 0;
-        for index in 0..count {
+        for index in indexes {
             wrong += usize::from(!self.get(layout, index).await);
         }
         wrong
