@@ -47,8 +47,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// The user's password; others on this machine can see it in the list of processes
-    #[arg(long, value_name = "PASSWORD", env = "SLUICEGATE_CAMERA_PASSWORD", hide_env_values = true)]
-    password: Option<String>,
+    #[arg(long, value_name = "PASSWORD", env = "SLUICEGATE_CAMERA_PASSWORD", hide_env_values = true,
+          value_parser = parse_secret)]
+    password: Option<Secret>,
     /// File with the password
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
@@ -62,6 +63,10 @@ pub(crate) struct Options {
 
 fn parse_target(text: &str) -> Result<Target, String> {
     text.parse().map_err(|fault: &str| fault.to_owned())
+}
+
+fn parse_secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
 }
 
 /// What is to be printed, and why there is nothing to be configured if that is so.
@@ -109,8 +114,8 @@ impl Login {
 impl Options {
     fn credentials(&self) -> Result<Option<Credentials>, String> {
         // A file that is named goes before the environment, which clap cannot tell from the flag.
-        let inline = self.password.clone().map(Secret::new).filter(|_| self.password_file.is_none());
-        let password = Secret::choose("--password", inline.as_ref(), self.password_file.as_deref())?;
+        let inline = self.password.as_ref().filter(|_| self.password_file.is_none());
+        let password = Secret::choose("--password", inline, self.password_file.as_deref())?;
         match (&self.user, password) {
             (Some(user), Some(password)) => {
                 Ok(Some(Credentials { user: user.clone(), password: password.reveal().to_owned() }))
@@ -176,4 +181,36 @@ fn json(listing: &Listing<'_>) -> Value {
         value
     };
     Value::Array(listing.entries.iter().map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Arguments, Command};
+
+    fn options(line: &str) -> Options {
+        let arguments = Arguments::parse_from(["downstream", "discover"].into_iter().chain(line.split_whitespace()));
+        let Some(Command::Discover(options)) = arguments.command else { panic!("{arguments:?}") };
+        options
+    }
+
+    #[test]
+    fn when_nobody_answers_it_says_what_to_look_at() {
+        let text = format!("{}: {}", nothing(&[]), hints(&options("--timeout 2s"), &[]));
+        for part in
+            ["no camera answered: nothing within 2s", "subnet", "multicast", "firewall", "3702", "ONVIF is enabled"]
+        {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown_and_goes_with_a_user() {
+        let options = options("--user admin --password hidden");
+        assert!(!format!("{options:?}").contains("hidden"));
+        assert_eq!(options.credentials().unwrap().unwrap().password, "hidden");
+        assert!(Options { user: None, ..options }.credentials().unwrap_err().contains("without --user"));
+    }
 }

@@ -20,7 +20,7 @@ fn text(output: &Output) -> (String, String) {
 
 fn script(name: &'static str) -> Script {
     let streams = ["rtsp://192.0.2.9:5540/main".to_owned(), "rtsp://u:secret@127.0.0.1:5541/sub".to_owned()];
-    Script { name, streams, multicast: false }
+    Script { name, streams, multicast: false, http_digest: false }
 }
 
 fn password_file(folder: &TempDir, password: &str) -> String {
@@ -78,6 +78,17 @@ async fn cameras_are_found_by_multicast() {
     assert_eq!(found["profiles"][1]["url"], "rtsp://127.0.0.1:5541/sub");
     assert_eq!(found["streams"][0]["sub"], "sub");
     assert!(said.contains("asking who is there") && said.contains("interface=\"lo\""), "{said}");
+}
+
+#[tokio::test]
+async fn a_camera_that_knows_digests_of_http_only_is_asked_by_them() {
+    let camera = Camera::start(Script { http_digest: true, ..script("Mast") }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = password_file(&folder, PASSWORD);
+    let address = camera.probes.to_string();
+    let arguments = ["discover", "--address", &address, "--user", "admin", "--password-file", &file];
+    let (printed, said) = text(&run("downstream", &arguments).await);
+    assert!(printed.contains("[streams.\"cams/mast\"]"), "{printed}\n{said}");
 }
 
 #[tokio::test]

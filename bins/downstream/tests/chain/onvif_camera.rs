@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
@@ -20,6 +22,8 @@ pub(crate) struct Script {
     pub(crate) streams: [String; 2],
     /// It answers probes to the multicast group, at the port that all share, on loopback.
     pub(crate) multicast: bool,
+    /// It asks for the digest of HTTP, and knows none in messages.
+    pub(crate) http_digest: bool,
 }
 
 /// A running camera; it ends with the test's runtime.
@@ -36,9 +40,15 @@ impl Camera {
         let probes = socket.local_addr().unwrap();
         let script = Arc::new(script);
         tokio::spawn(answer_probes(socket, web, script.name));
-        let answer = move |body: String| {
+        let answer = move |headers: HeaderMap, body: String| {
             let script = Arc::clone(&script);
-            async move { soap(&body, web, &script) }
+            async move {
+                if script.http_digest && !is_known(&headers, &body) {
+                    let challenge = "Digest realm=\"cam\", qop=\"auth\", nonce=\"abc\", algorithm=MD5";
+                    return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response();
+                }
+                soap(&body, web, &script).into_response()
+            }
         };
         let router = Router::new().route("/onvif/device_service", axum::routing::post(answer.clone()));
         let router = router.route("/onvif/media2", axum::routing::post(answer));
@@ -86,7 +96,7 @@ fn soap(request: &str, web: SocketAddr, script: &Script) -> (StatusCode, String)
         (StatusCode::OK, CLOCK.to_owned())
     } else if asked("GetServices") {
         (StatusCode::OK, services(web))
-    } else if !is_admitted(request) {
+    } else if !script.http_digest && !is_admitted(request) {
         let fault = "<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>ter:NotAuthorized</s:Value></s:Subcode>\
             </s:Code><s:Reason><s:Text xml:lang=\"en\">Sender not Authorized</s:Text></s:Reason></s:Fault>";
         (StatusCode::BAD_REQUEST, fault.to_owned())
@@ -140,6 +150,13 @@ fn profile(token: &str, encoding: &str, width: u32, height: u32) -> String {
          <tt:Encoding>{encoding}</tt:Encoding><tt:Resolution><tt:Width>{width}</tt:Width><tt:Height>{height}</tt:Height>\
          </tt:Resolution></tr2:VideoEncoder></tr2:Configurations></tr2:Profiles>"
     )
+}
+
+/// Whether HTTP shows a digest, and the message none. Whether it is right is the library's matter.
+fn is_known(headers: &HeaderMap, body: &str) -> bool {
+    let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let parts = ["Digest username=\"admin\"", "realm=\"cam\"", "uri=\"/onvif/", "response="];
+    parts.iter().all(|part| shown.contains(part)) && !body.contains("UsernameToken")
 }
 
 /// Whether the digest is that of the password, at the camera's time.
