@@ -81,7 +81,9 @@ impl Connection {
         match outcome {
             Outcome::Failed(error) => return self.end(Err(error)).await,
             Outcome::Over(reason) => {
-                tracing::debug!(peer = %self.visit.peer, reason, "an RTSP player is sent away");
+                if let Some(reason) = reason {
+                    tracing::debug!(%reason, "the stream has ended for an RTSP player");
+                }
                 return self.end(Ok(())).await;
             }
             Outcome::Paused => self.described = Some(Described { name, share, hold: None }),

@@ -22,8 +22,8 @@ pub(super) enum Outcome {
     Ended,
     /// The client may go on with the stream later.
     Paused,
-    /// The stream is over, or the server goes away.
-    Over(&'static str),
+    /// The stream is over for this reason; without one the server goes away.
+    Over(Option<Reason>),
     /// The connection is over.
     Failed(Error),
 }
@@ -106,11 +106,11 @@ impl Protocol for Player {
     }
 
     fn handle_shutdown(&mut self, _: &mut Feed, _: Instant) -> Fate<Outcome> {
-        Fate::Break(Outcome::Over("the server is going away"))
+        Fate::Break(Outcome::Over(None))
     }
 
     fn handle_settled(&mut self, _: &mut Context<'_>) -> Fate<Outcome> {
-        if self.over.is_some() { Fate::Break(Outcome::Over("the stream has ended")) } else { Fate::Continue(()) }
+        if self.over.is_some() { Fate::Break(Outcome::Over(self.over)) } else { Fate::Continue(()) }
     }
 
     fn lost(&mut self, lost: Lost) -> Outcome {
