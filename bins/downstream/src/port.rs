@@ -36,7 +36,7 @@ impl FlvPort for Port {
         let tls = self.tls.clone();
         Box::pin(async move {
             if RtmpTarget::SCHEMES.contains(&url.scheme()) {
-                let limits = sluicegate_rtmp::Limits::default();
+                let limits = Limits::default();
                 return Ok(sluicegate_rtmp::client::pull(&url, &tls, limits, || Ok(publisher)).await?);
             }
             if sluicegate_rtsp::SCHEMES.contains(&url.scheme()) {
