@@ -17,6 +17,8 @@ const FIRST_ROUND_TRIP: Duration = Duration::from_millis(80);
 const SLACK: Duration = Duration::from_millis(10);
 /// A longer round trip is not believed: the peer's reports are its own words.
 const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
+/// For how long a repeat is remembered: the longest round trip and its slack.
+const REMEMBERED: Duration = Duration::from_millis(1_010);
 /// What a packet that is sent adds to the repeats that may be granted, in hundredths: a path that loses more than a
 /// third of all packets is not helped by more of them.
 const CREDIT: u32 = 33;
@@ -45,7 +47,7 @@ impl Batch {
 pub(super) struct Kept {
     batches: VecDeque<Batch>,
     count: usize,
-    /// Packets whose last repeat may still be under way.
+    /// Packets that were sent again within [`REMEMBERED`]; the budget bounds them.
     resent: VecDeque<(u16, Instant)>,
 }
 
@@ -62,27 +64,29 @@ impl Kept {
         }
     }
 
-    /// The packet to send again, if it is still there and may go.
-    pub(super) fn again(&mut self, now: Instant, budget: &mut Budget, sequence: u16) -> Option<RtpPacket> {
+    /// The packet to send again, if it is still there and may go, and how often: twice if its repeat was lost, too, for
+    /// each further request costs the peer more than a round trip.
+    pub(super) fn again(&mut self, now: Instant, budget: &mut Budget, sequence: u16) -> Option<(RtpPacket, usize)> {
         let packet = self.batches.iter().rev().find_map(|batch| batch.find(sequence))?;
-        let pause = budget.round_trip + SLACK;
-        while self.resent.front().is_some_and(|(_, at)| now >= *at + pause) {
+        while self.resent.front().is_some_and(|(_, at)| now >= *at + REMEMBERED) {
             self.resent.pop_front();
         }
+        let last = self.resent.iter().rfind(|(known, _)| *known == sequence).map(|(_, at)| *at);
         // The request has crossed with the answer.
-        if self.resent.iter().any(|(known, _)| *known == sequence) || !budget.spend() {
+        if last.is_some_and(|at| now < at + budget.round_trip + SLACK) || !budget.spend() {
             return None;
         }
         let packet = RtpPacket { sequence, ..packet.clone() };
         self.resent.push_back((sequence, now));
-        Some(packet)
+        let twice = last.is_some() && budget.spend();
+        Some((packet, 1 + usize::from(twice)))
     }
 }
 
 /// What a session may send again, and how often.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// In hundredths of packets. What waits for a round trip to pass is bounded by it, too.
+    /// In hundredths of packets. What is remembered of repeats is bounded by it, too.
     credit: u32,
     round_trip: Duration,
 }
@@ -128,14 +132,17 @@ mod tests {
         let (mut kept, mut budget, now) = (Kept::default(), Budget::default(), Instant::now());
         kept.keep(now, &packets(3), 65_534);
         kept.keep(now, &packets(2), 1);
-        let mut again =
-            |at: Duration, sequence| kept.again(now + at, &mut budget, sequence).map(|packet| packet.sequence);
+        let mut again = |at: Duration, sequence| {
+            let again = kept.again(now + at, &mut budget, sequence);
+            again.map(|(packet, times)| (packet.sequence, times))
+        };
         for sequence in [65_534, 0, 1, 2] {
-            assert_eq!(again(Duration::ZERO, sequence), Some(sequence));
+            assert_eq!(again(Duration::ZERO, sequence), Some((sequence, 1)));
         }
         assert_eq!((again(Duration::ZERO, 3), again(Duration::ZERO, 65_533)), (None, None), "never sent");
         assert_eq!(again(FIRST_ROUND_TRIP, 0), None);
-        assert_eq!(again(FIRST_ROUND_TRIP + SLACK, 0), Some(0));
+        assert_eq!(again(FIRST_ROUND_TRIP + SLACK, 0), Some((0, 2)), "its repeat was lost, too");
+        assert_eq!(again(REMEMBERED * 3, 0), Some((0, 1)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
 use rtc::rtcp::reception_report::ReceptionReport;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
@@ -96,18 +97,22 @@ impl Sending {
         Packet { header, payload: packet.payload.clone() }
     }
 
-    /// A packet once more: on the source of repeats, behind the number that it had (RFC 4588 section 4), or as it was.
-    fn again(&mut self, now: Instant, budget: &mut Budget, sequence: u16) -> Option<Packet> {
-        let agreed = self.agreed?;
-        let packet = self.kept.again(now, budget, sequence)?;
-        let mut again = self.packet(agreed, &packet, 0);
+    /// A packet once more, or twice: on the source of repeats, behind the number that it had (RFC 4588 section 4), or as
+    /// it was.
+    fn again(&mut self, now: Instant, budget: &mut Budget, sequence: u16) -> Vec<Packet> {
+        let Some(agreed) = self.agreed else { return Vec::new() };
+        let Some((packet, times)) = self.kept.again(now, budget, sequence) else { return Vec::new() };
+        let mut again = vec![self.packet(agreed, &packet, 0); times];
         if let Some(payload_type) = agreed.repeats {
-            self.sequence = self.sequence.wrapping_add(1);
-            let (ssrc, sequence_number) = (self.repeats, self.sequence);
-            again.header = Header { payload_type, ssrc, sequence_number, ..again.header };
-            again.payload = [&sequence.to_be_bytes()[..], &packet.payload].concat().into();
+            let payload = Bytes::from([&sequence.to_be_bytes()[..], &packet.payload].concat());
+            for packet in &mut again {
+                self.sequence = self.sequence.wrapping_add(1);
+                let (ssrc, sequence_number) = (self.repeats, self.sequence);
+                packet.header = Header { payload_type, ssrc, sequence_number, ..packet.header.clone() };
+                packet.payload = payload.clone();
+            }
         }
-        Some(again)
+        again
     }
 }
 
@@ -177,9 +182,11 @@ impl RtcSession {
         for sequence in request.nacks.iter().flat_map(NackPair::packet_list) {
             let Outgoing { tracks, budget, .. } = &mut self.outgoing;
             let of = |sending: &&mut Sending| sending.source == request.media_ssrc;
-            let again = tracks.values_mut().find(of).and_then(|sending| sending.again(now, budget, sequence));
-            // What the stack does not take is lost, as on any network.
-            let _ = again.map(|packet| self.hand_out(packet));
+            let Some(sending) = tracks.values_mut().find(of) else { return };
+            for packet in sending.again(now, budget, sequence) {
+                // What the stack does not take is lost, as on any network.
+                let _ = self.hand_out(packet);
+            }
         }
     }
 
