@@ -119,7 +119,6 @@ fn encoders_with_other_dialects_say_the_same() {
     for (name, stream, ..) in PUBLISHERS {
         let bytes = of(&recording(name), true);
         let (handshake, plain) = (&bytes[..HANDSHAKE], said(&bytes[HANDSHAKE..]));
-        let mut announced = 0;
         for dialect in dialect::ALL {
             let again = [handshake, &dialect.say(&plain)].concat();
             for cut in [1, 1_460] {
@@ -131,10 +130,8 @@ fn encoders_with_other_dialects_say_the_same() {
                 let shifted =
                     frames_of(&plain).into_iter().map(|(kind, time, body)| (kind, time + dialect.shift, body));
                 assert_eq!(outcome.frames(), shifted.collect::<Vec<_>>(), "{name}, {dialect:?}");
-                announced += usize::from(outcome.told("onFCPublish"));
             }
         }
-        assert!(announced > 0);
     }
 }
 
