@@ -20,6 +20,7 @@ use crate::media::{Itag, Library, MediaError, VideoId};
 const HTML: &str = include_str!("page/player.html");
 const SCRIPT: &str = include_str!("page/player.js");
 const PEERS: &str = include_str!("page/peers.js");
+const PEER: &str = include_str!("page/peer.js");
 /// Scripts of our own only; pictures and sound from where they are put together; sockets to the signalling server,
 /// wherever it is.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self' ws: wss:; \
@@ -59,6 +60,7 @@ pub fn router(library: Library, config: Config) -> Router {
     Router::new()
         .route("/play/player.js", get(|| ready(text("text/javascript", SCRIPT))))
         .route("/play/peers.js", get(|| ready(text("text/javascript", PEERS))))
+        .route("/play/peer.js", get(|| ready(text("text/javascript", PEER))))
         .route("/play/{vid}", get(page))
         .route("/play/{vid}/streams.json", get(streams))
         .route("/play/{vid}/{itag}/segments.json", get(segments))
