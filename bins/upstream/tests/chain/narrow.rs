@@ -6,18 +6,11 @@ use sluicegate_netsim::Profile;
 use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::{Program, built};
-use sluicegate_testbed::until;
 
 use crate::lossy::{LINK, UPSTREAM, counter, net, page, run, upstream};
 use crate::stage::{SITE, STREAM};
 use crate::variants::{encoder, site};
 use crate::webrtc::call;
-
-/// Reads `metrics` until a counter has moved as far.
-async fn until_switched(net: &sluicegate_netsim::Net, direction: &str, times: f64) {
-    let name = format!("sluicegate_webrtc_variant_switches_total{{direction=\"{direction}\"}}");
-    until(&name, || async { (counter(net, &name).await >= times).then_some(()) }).await;
-}
 
 /// Waits for pictures of a height, and watches them and the sound for a while.
 async fn watched(viewer: &mut Browser, height: u32) -> Value {
@@ -31,13 +24,13 @@ async fn until_in_step(viewer: &mut Browser) {
     viewer.until("watch(2).then(({apart}) => Math.abs(apart) < 200)").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_viewer_on_a_narrow_link_is_moved_to_the_sub_stream_and_back() {
+/// Plays by a URL's query and narrows the link. Who sends to the viewer says that it has moved it.
+async fn moves(query: &str, site_sends: bool) {
     let (Some(chromium), Some(ffmpeg)) = (find(Peer::Chromium), find(Peer::Ffmpeg)) else { return };
     let (Some(_curl), Some(net)) = (find(Peer::Curl), net(11).await) else { return };
     let wide = LINK.with_loss_ppm(0);
     net.set_profile(wide);
-    let (_upstream, _state) = upstream(&net).await;
+    let (mut upstream, _state) = upstream(&net).await;
     let folder = tempfile::tempdir().unwrap();
     let mut camera = camera(&net, &folder);
     let port = camera.says("listening on rtsp://").await.trim_end_matches('/').to_owned();
@@ -51,17 +44,18 @@ async fn a_viewer_on_a_narrow_link_is_moved_to_the_sub_stream_and_back() {
     site.says("connected").await;
 
     let mut viewer = page(&net, &chromium).await;
-    assert_eq!(call(&mut viewer, "play", &format!("http://{UPSTREAM}/whep/{STREAM}")).await, true);
+    assert_eq!(call(&mut viewer, "play", &format!("http://{UPSTREAM}/whep/{STREAM}{query}")).await, true);
     viewer.until("inbound('video').then(({framesDecoded}) => framesDecoded > 50)").await;
     let first = viewer.value("[session, pc.connectionState]").await;
     let rich = watched(&mut viewer, 180).await;
 
     net.set_profile(Profile { rate: Some(1_000_000), queue_bytes: 64 * 1024, ..wide });
-    until_switched(&net, "down", 1.0).await;
+    let sender = if site_sends { &mut site } else { &mut upstream };
+    sender.says("WebRTC viewer moved").await;
     let lean = watched(&mut viewer, 90).await;
     net.set_profile(wide);
     until_in_step(&mut viewer).await;
-    until_switched(&net, "up", 1.0).await;
+    sender.says("WebRTC viewer moved").await;
     let again = watched(&mut viewer, 180).await;
     until_in_step(&mut viewer).await;
 
@@ -71,6 +65,22 @@ async fn a_viewer_on_a_narrow_link_is_moved_to_the_sub_stream_and_back() {
         assert!(number(seen, "energy") > 0.0, "{rich} {lean} {again}");
     }
     assert_eq!(viewer.value("[session, pc.connectionState]").await, first);
+    if !site_sends {
+        for direction in ["down", "up"] {
+            let name = format!("sluicegate_webrtc_variant_switches_total{{direction=\"{direction}\"}}");
+            assert!(counter(&net, &name).await >= 1.0, "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_on_a_narrow_link_is_moved_to_the_sub_stream_and_back() {
+    moves("", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_is_one_whose_pictures_come_straight_from_the_site() {
+    moves("?via=site", true).await;
 }
 
 /// An upstream of its own that stands for a camera, with a port for RTSP.

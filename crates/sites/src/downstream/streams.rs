@@ -1,9 +1,9 @@
 //! The streams that a site offers, each fed by a task of its own while it is wanted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use sluicegate_hub::{Hub, StreamName};
+use sluicegate_hub::{Hub, Offer, StreamName};
 use sluicegate_net::shutdown::Shutdown;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,6 +19,8 @@ pub(super) struct Streams {
     port: Arc<dyn FlvPort>,
     shutdown: Shutdown,
     fed: RwLock<BTreeMap<String, Arc<Fed>>>,
+    /// Shows in the site's own hub what can be had, so that viewers here find the variants of a stream.
+    offers: Mutex<BTreeMap<StreamName, Offer>>,
 }
 
 /// A stream of the site's own hub.
@@ -68,7 +70,7 @@ impl std::fmt::Debug for Streams {
 
 impl Streams {
     pub(super) fn new(hub: Hub, port: Arc<dyn FlvPort>, shutdown: Shutdown) -> Self {
-        Self { hub, port, shutdown, fed: RwLock::default() }
+        Self { hub, port, shutdown, fed: RwLock::default(), offers: Mutex::default() }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Fed>> {
@@ -93,8 +95,23 @@ impl Streams {
             }
             stays
         });
+        self.offer(streams);
         for (name, config) in streams {
             fed.entry(name.to_string()).or_insert_with(|| Arc::new(self.feed(name, config, tasks)));
+        }
+    }
+
+    /// Whoever publishes one of them may: its source, or an encoder at the site's listeners.
+    fn offer(&self, streams: &BTreeMap<StreamName, StreamConfig>) {
+        let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        offers.retain(|name, _| streams.contains_key(name));
+        for name in streams.keys() {
+            if !offers.contains_key(name) {
+                match self.hub.offer_openly(name) {
+                    Ok(offer) => drop(offers.insert(name.clone(), offer)),
+                    Err(error) => tracing::debug!(stream = %name, %error, "not shown at the site itself"),
+                }
+            }
         }
     }
 
