@@ -99,7 +99,7 @@ fn opening(by: By, server: &Process, number: usize) -> (&str, Vec<u8>) {
     let path = format!("bench/{number}");
     match by {
         By::Rtmp => (server.rtmp.as_deref().unwrap_or_default(), rtmp::announcement(&path)),
-        By::Rtsp => {
+        By::Rtsp | By::RtspApart => {
             let address = server.rtsp.as_deref().unwrap_or_default();
             (address, rtsp::announcement(address, &path))
         }
@@ -122,7 +122,7 @@ fn pieces(by: By, seconds: u64) -> Vec<Vec<u8>> {
             flv.map(|flv| [format!("{:x}\r\n", flv.len()).as_bytes(), &flv, b"\r\n"].concat()).collect()
         }
         By::Rtmp => flv.map(|flv| rtmp::messages(&flv)).collect(),
-        By::Rtsp => flv.skip(1).map(|flv| packets.of_tags(&flv)).collect(),
+        By::Rtsp | By::RtspApart => flv.skip(1).map(|flv| packets.of_tags(&flv)).collect(),
     }
 }
 

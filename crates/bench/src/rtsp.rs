@@ -13,20 +13,26 @@ const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=bench\r\nc=IN IP4 0.0.0.
     m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/44100/2\r\na=fmtp:97 streamtype=5;profile-level-id=1;\
     mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1210\r\na=control:trackID=1\r\n";
 
-/// Asks for both tracks of a stream and plays.
-pub(crate) fn request(address: &str, path: &str) -> Vec<u8> {
-    session(address, path, ("DESCRIBE", ""), "", "PLAY")
+/// Asks for both tracks of a stream, on channels from this one on, and plays.
+pub(crate) fn request(address: &str, path: &str, channel: usize) -> Vec<u8> {
+    session(address, path, ("DESCRIBE", ""), (channel, ""), "PLAY")
 }
 
 /// Announces both tracks of a stream and records.
 pub(crate) fn announcement(address: &str, path: &str) -> Vec<u8> {
-    session(address, path, ("ANNOUNCE", SDP), ";mode=record", "RECORD")
+    session(address, path, ("ANNOUNCE", SDP), (0, ";mode=record"), "RECORD")
 }
 
-fn session(address: &str, path: &str, (first, body): (&str, &str), mode: &str, last: &str) -> Vec<u8> {
+fn session(
+    address: &str,
+    path: &str,
+    (first, body): (&str, &str),
+    (channel, mode): (usize, &str),
+    last: &str,
+) -> Vec<u8> {
     let url = format!("rtsp://{address}/live/{path}");
     let set_up = |place: usize| {
-        let (rtp, number) = (place * 2, place + 2);
+        let (rtp, number) = (channel + place * 2, place + 2);
         let transport = format!("Transport: RTP/AVP/TCP;unicast;interleaved={rtp}-{}{mode}", rtp + 1);
         format!("SETUP {url}/trackID={place} RTSP/1.0\r\nCSeq: {number}\r\n{transport}\r\n\r\n")
     };
