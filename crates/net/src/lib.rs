@@ -2,8 +2,10 @@
 //!
 //! [`port`] takes connections. [`listener`] serves one `axum` router on one port, HTTP/1.1 and HTTP/2. [`ws`] takes over upgraded sockets and dials
 //! WebSockets. [`link`] runs HTTP/2 in the reverse direction over a WebSocket, so that the public side can send
-//! requests to a site that nobody can dial. [`problem`] is the one form of errors (RFC 9457).
+//! requests to a site that nobody can dial. [`problem`] is the one form of errors (RFC 9457),
+//! [`allowance`] the bound of what a peer may say.
 
+pub mod allowance;
 pub mod backoff;
 pub mod handover;
 pub mod link;

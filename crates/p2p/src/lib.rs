@@ -19,4 +19,3 @@ pub mod peer;
 pub mod signal;
 pub mod strands;
 
-mod allowance;

@@ -13,11 +13,11 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
+use sluicegate_net::allowance::Allowance;
 
 pub use fetch::{Fetch, Progress, Step};
 pub use sender::Sender;
 
-use crate::allowance::Allowance;
 use crate::chunk::{Code, Header, Key, Message, VERSION, unframe};
 
 /// What one peer may make us do.

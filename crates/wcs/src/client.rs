@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
+use sluicegate_net::allowance::Allowance;
 
 mod action;
 mod config;
@@ -12,7 +13,6 @@ pub use action::{Action, Ended, Media, Wish};
 pub use config::Config;
 
 use crate::Error;
-use crate::allowance::Allowance;
 use crate::message::{ClientMessage, Role, ServerMessage, Status, StreamKey, StreamRequest, StreamStatus};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Session {
         Self {
             state: State::Greeting { deadline: now + config.answer },
             heard: now,
-            allowance: Allowance::new(config.burst, config.rate, now),
+            allowance: Allowance::new(now, config.burst, config.rate),
             config,
             wish,
             media: Media { video: true, audio: true },

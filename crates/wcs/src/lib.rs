@@ -12,7 +12,6 @@ pub mod message;
 pub mod server;
 
 mod address;
-mod allowance;
 mod error;
 mod hooks;
 mod metrics;

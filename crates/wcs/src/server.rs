@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
+use sluicegate_net::allowance::Allowance;
 
-use crate::allowance::Allowance;
 use crate::message::{ClientMessage, Role, ServerMessage, Status, StreamKey, StreamRequest};
 use crate::{Error, info};
 
@@ -73,7 +73,7 @@ impl Session {
     pub fn new(config: Config, token: String, now: Instant) -> Self {
         Self {
             state: State::New { deadline: now + config.connection },
-            allowance: Allowance::new(config.burst, config.rate, now),
+            allowance: Allowance::new(now, config.burst, config.rate),
             config,
             token,
             streams: BTreeMap::new(),

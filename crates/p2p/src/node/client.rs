@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use sluicegate_net::allowance::Allowance;
 use sluicegate_net::backoff::Backoff;
 use sluicegate_net::causes;
 use sluicegate_net::shutdown::Shutdown;
@@ -14,7 +15,6 @@ use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use super::wire;
-use crate::allowance::Allowance;
 
 /// How long the server may take to answer our call, and to take a message.
 const PATIENCE: Duration = Duration::from_secs(5);

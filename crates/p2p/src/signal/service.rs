@@ -11,14 +11,13 @@ use bytes::Bytes;
 use futures_util::stream::SplitStream;
 use futures_util::{Sink, SinkExt, StreamExt};
 use http::StatusCode;
+use sluicegate_net::allowance::Allowance;
 use sluicegate_net::problem::Problem;
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::ws::{self, Accepted, WebSocket};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-
-use crate::allowance::Allowance;
 
 use super::{Delivery, Limits, Refusal, SocketId, Switchboard, Target};
 

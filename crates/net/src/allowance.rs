@@ -1,10 +1,10 @@
-//! How much a peer may say: so many messages at once, so many a second.
+//! How much a peer may say: so many messages at once, so many a second. It asks no clock.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A peer's allowance of messages.
 #[derive(Debug)]
-pub(crate) struct Allowance {
+pub struct Allowance {
     left: f64,
     burst: f64,
     rate: f64,
@@ -12,7 +12,9 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    pub(crate) fn new(now: Instant, burst: u32, rate: u32) -> Self {
+    /// So many messages at once, so many a second for long.
+    #[must_use]
+    pub fn new(now: Instant, burst: u32, rate: u32) -> Self {
         Self { left: burst.into(), burst: burst.into(), rate: rate.into(), at: now }
     }
 
@@ -22,24 +24,22 @@ impl Allowance {
     }
 
     /// Takes one message. What goes beyond the allowance counts too, so that a flood does not pass at the allowed rate.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    pub fn take(&mut self, now: Instant) -> bool {
         self.grow(now);
         self.left = (self.left - 1.0).max(-self.burst);
         self.left >= 0.0
     }
 
     /// When the next message is allowed, if it is not now.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<Instant> {
+    pub fn next(&mut self, now: Instant) -> Option<Instant> {
         self.grow(now);
         let lacks = 1.0 - self.left;
-        (lacks > 0.0).then(|| now + std::time::Duration::from_secs_f64(lacks / self.rate.max(0.001)))
+        (lacks > 0.0).then(|| now + Duration::from_secs_f64(lacks / self.rate.max(0.001)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
