@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use futures_util::future::join_all;
 use serde_json::json;
 use sluicegate_testbed::clapper::{self, Claps};
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::{Program, built};
-use sluicegate_testbed::{PATIENCE, api};
+use sluicegate_testbed::{PATIENCE, api, until};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -20,10 +21,46 @@ const STEP: f64 = 40.0;
 /// What each viewer watches: four claps, or three and their edges.
 const SECONDS: u32 = 7;
 
-const INPUTS: [&str; 7] = ["ws", "http", "pull", "site", "rtmp", "rtsp", "whip"];
+/// Pictures and sounds of 7 s. A publisher's first reports may be lost by UDP, and ffmpeg sends the next 5 s later.
+const REPORTED: u64 = 7 * (25 + 50);
+/// How many ways in are watched at once.
+const AT_ONCE: usize = 2;
+
+const INPUTS: [&str; 10] =
+    ["ws", "http", "rtmp", "rtsp", "whip", "site", "pull-flv", "pull-rtmp", "pull-rtsp", "pull-whep"];
 const OUTPUTS: [&str; 8] = ["ws.flv", "http.flv", "ws.mp4", "http.mp4", "rtmp", "rtsp-tcp", "rtsp-udp", "whep"];
 
-/// The peers, the clip in both forms, and an upstream that listens for everything.
+/// An upstream that listens for everything.
+struct Host {
+    upstream: Upstream,
+    rtmp: String,
+    rtsp: String,
+}
+
+impl Host {
+    async fn start(config: &Path) -> Self {
+        let more = ["--config", config.to_str().unwrap()];
+        let mut upstream = Upstream::start_at("127.0.0.1:0", tempfile::tempdir().unwrap(), &more).await;
+        let rtmp = upstream.program.says("listening on rtmp://").await.trim_end_matches('/').to_owned();
+        let rtsp = upstream.program.says("listening on rtsp://").await.trim_end_matches('/').to_owned();
+        Self { upstream, rtmp, rtsp }
+    }
+
+    /// Where a stream is published or played by a protocol, or by HTTP or WebSocket with an ending.
+    fn url(&self, by: &str, name: &str) -> String {
+        match by {
+            "rtmp" => format!("rtmp://{}/{name}", self.rtmp),
+            "rtsp" => format!("rtsp://{}/live/{name}", self.rtsp),
+            "whip" | "whep" => self.upstream.url("http", &format!("/{by}/{name}")),
+            _ => {
+                let (scheme, ending) = by.split_once('.').unwrap();
+                self.upstream.url(scheme, &format!("/live/{name}.{ending}"))
+            }
+        }
+    }
+}
+
+/// The peers, the clip in both forms, the host that takes and shows it, and another from which that one pulls.
 struct Stage {
     ffmpeg: PathBuf,
     /// One that knows Opus in FLV, and WHIP.
@@ -31,11 +68,8 @@ struct Stage {
     python: PathBuf,
     aac: PathBuf,
     opus: PathBuf,
-    upstream: Upstream,
-    /// Another, which the first pulls from.
-    origin: Upstream,
-    rtmp: String,
-    rtsp: String,
+    host: Host,
+    origin: Host,
     _folder: TempDir,
 }
 
@@ -46,88 +80,93 @@ impl Stage {
         let config = folder.path().join("upstream.toml");
         let listen = "listen = '127.0.0.1:0'\n";
         std::fs::write(&config, format!("[rtmp]\n{listen}[rtsp]\n{listen}udp_port = 0\n")).unwrap();
-        let more = ["--config", config.to_str().unwrap()];
-        let mut upstream = Upstream::start_at("127.0.0.1:0", tempfile::tempdir().unwrap(), &more).await;
-        let rtmp = upstream.program.says("listening on rtmp://").await.trim_end_matches('/').to_owned();
-        let rtsp = upstream.program.says("listening on rtsp://").await.trim_end_matches('/').to_owned();
+        let (host, origin) = (Host::start(&config).await, Host::start(&config).await);
         let aac = clapper::clip(&ffmpeg, folder.path()).await;
         let opus = clapper::with_opus(&ffmpeg, &aac).await;
-        let origin = Upstream::start().await;
-        Some(Self { ffmpeg, newer, python, aac, opus, upstream, origin, rtmp, rtsp, _folder: folder })
+        Some(Self { ffmpeg, newer, python, aac, opus, host, origin, _folder: folder })
     }
 
-    /// The stream's name at the upstream.
+    /// The stream's name at the host.
     fn stream(input: &str) -> String {
         if input == "site" { format!("pairs/site-{SITE}") } else { format!("pairs/{input}") }
     }
 
-    /// Publishes the clip by one way; what is given runs as long as it is kept.
-    async fn publish(&self, input: &str) -> Program {
-        let (name, up) = (Self::stream(input), &self.upstream);
+    /// Publishes the clip by one way, to this host; what is given runs as long as it is kept.
+    async fn publish(&self, host: &Host, input: &str) -> Program {
+        let name = Self::stream(input);
         let flv = |url: &str| clapper::publish(&self.ffmpeg, &self.aac, &["-f", "flv", url]);
         match input {
-            "ws" => clapper::publish_by_websocket(
-                &self.ffmpeg,
-                &self.aac,
-                &up.url("ws", &format!("/live/{name}.flv?publish=1")),
-            ),
-            "http" => flv(&up.url("http", &format!("/live/{name}.flv"))),
-            "pull" => {
-                let source = self.origin.url("http", "/live/pairs/source.flv");
-                let program = flv(&source);
-                api::until_stream(&self.origin.address, "pairs/source", "live").await;
-                let relay = json!({ "direction": "pull", "stream": name, "target": source }).to_string();
-                let headers = [("Content-Type", "application/json")];
-                let answer = api::send("POST", &up.address, "/api/v1/relays", &headers, relay.as_bytes()).await;
-                assert_eq!(answer.unwrap().status, 201);
-                program
+            "ws" => {
+                let url = format!("{}?publish=1", host.url("ws.flv", &name));
+                clapper::publish_by_websocket(&self.ffmpeg, &self.aac, &url)
             }
+            "http" => flv(&host.url("http.flv", &name)),
+            "rtmp" => flv(&host.url("rtmp", &name)),
+            "rtsp" => {
+                let options = ["-f", "rtsp", "-rtsp_transport", "tcp", &host.url("rtsp", &name)];
+                clapper::publish(&self.ffmpeg, &self.aac, &options)
+            }
+            "whip" => clapper::publish(&self.newer, &self.opus, &["-f", "whip", &host.url("whip", &name)]),
             "site" => {
-                let site = Site::dial(up, &["--stream", &format!("pairs/site=file:{}", self.aac.display())]);
-                api::until_site(&up.address, SITE).await;
+                let site =
+                    Site::dial(&host.upstream, &["--stream", &format!("pairs/site=file:{}", self.aac.display())]);
+                api::until_site(&host.upstream.address, SITE).await;
                 site.program
             }
-            "rtmp" => flv(&format!("rtmp://{}/{name}", self.rtmp)),
-            "rtsp" => {
-                let url = format!("rtsp://{}/live/{name}", self.rtsp);
-                clapper::publish(&self.ffmpeg, &self.aac, &["-f", "rtsp", "-rtsp_transport", "tcp", &url])
-            }
-            _ => {
-                let url = up.url("http", &format!("/whip/{name}"));
-                clapper::publish(&self.newer, &self.opus, &["-f", "whip", &url])
+            pull => {
+                let program = flv(&self.origin.url("http.flv", &name));
+                api::until_stream(&self.origin.upstream.address, &name, "live").await;
+                let by = pull.trim_start_matches("pull-").replace("flv", "http.flv");
+                let mut relay = json!({ "direction": "pull", "stream": name, "target": self.origin.url(&by, &name) });
+                if by == "whep" {
+                    relay["protocol"] = "whep".into();
+                }
+                let (address, body) = (&host.upstream.address, relay.to_string());
+                let headers = [("Content-Type", "application/json")];
+                let answer = api::send("POST", address, "/api/v1/relays", &headers, body.as_bytes()).await.unwrap();
+                assert_eq!(answer.status, 201, "{pull}: {}", answer.text());
+                program
             }
         }
     }
 
     /// Watches one stream by one way.
     async fn watch(&self, input: &str, output: &str) -> Result<Claps, String> {
-        let (name, up) = (Self::stream(input), &self.upstream);
-        let rtsp = format!("rtsp://{}/live/{name}", self.rtsp);
+        let name = Self::stream(input);
         let plays = async |options: &[&str]| Claps::decode(&self.newer, options, SECONDS, None).await;
-        match output {
-            "rtmp" => plays(&["-i", &format!("rtmp://{}/{name}", self.rtmp)]).await,
-            "rtsp-tcp" => plays(&["-rtsp_transport", "tcp", "-i", &rtsp]).await,
-            "rtsp-udp" => plays(&["-rtsp_transport", "udp", "-i", &rtsp]).await,
-            "whep" => {
-                let url = up.url("http", &format!("/whep/{name}"));
-                let mut player = webrtcbin(&self.python, &["claps", &url, &SECONDS.to_string()]);
-                let output = tokio::time::timeout(PATIENCE, player.output()).await;
-                let output = output.map_err(|_| "webrtcbin does not end")?.unwrap();
-                let said = String::from_utf8_lossy(&output.stdout);
-                let fault = String::from_utf8_lossy(&output.stderr);
-                if output.status.success() { Ok(Claps::told(&said)) } else { Err(fault.into_owned()) }
-            }
-            by => {
-                let (scheme, ending) = by.split_once('.').unwrap();
-                let url = up.url(scheme, &format!("/live/{name}.{ending}"));
-                if scheme == "http" {
-                    return plays(&["-i", &url]).await;
-                }
-                let mut input = Command::new(built("ws-cat"));
-                input.args(["receive", &url]).stderr(std::process::Stdio::null());
-                Claps::decode(&self.newer, &["-i", "-"], SECONDS, Some(input)).await
-            }
+        if let Some(transport) = output.strip_prefix("rtsp-") {
+            return plays(&["-rtsp_transport", transport, "-i", &self.host.url("rtsp", &name)]).await;
         }
+        let url = self.host.url(output, &name);
+        if output == "whep" {
+            let mut player = webrtcbin(&self.python, &["claps", &url, &SECONDS.to_string()]);
+            let output = tokio::time::timeout(PATIENCE, player.output()).await;
+            let output = output.map_err(|_| "webrtcbin does not end")?.unwrap();
+            let (said, fault) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            return if output.status.success() { Ok(Claps::told(&said)) } else { Err(fault.into_owned()) };
+        }
+        if !output.starts_with("ws.") {
+            return plays(&["-i", &url]).await;
+        }
+        let mut input = Command::new(built("ws-cat"));
+        input.args(["receive", &url]).stderr(Stdio::null());
+        Claps::decode(&self.newer, &["-i", "-"], SECONDS, Some(input)).await
+    }
+
+    /// Publishes by one way and watches by all; how far pictures and sound are from where the clip had them.
+    async fn row(&self, input: &str, own: f64) -> Vec<Result<Vec<f64>, String>> {
+        let _publisher = self.publish(&self.host, input).await;
+        let (address, name) = (&self.host.upstream.address, Self::stream(input));
+        if input != "site" {
+            api::until_stream(address, &name, "live").await;
+        }
+        if input == "whip" {
+            let frames = || async { api::stream(address, &name).await["frames_in"].as_u64().filter(|n| *n > REPORTED) };
+            until("the publisher's second reports", frames).await;
+        }
+        let watched = join_all(OUTPUTS.map(|output| self.watch(input, output))).await;
+        let drifts = |claps: Claps| Ok(claps.apart()?.into_iter().map(|apart| apart - own).collect());
+        watched.into_iter().map(|claps| claps.and_then(drifts)).collect()
     }
 
     /// How far apart the clip's own pictures and sound are, in milliseconds.
@@ -138,41 +177,26 @@ impl Stage {
     }
 }
 
-/// How far pictures and sound are from where the clip had them, of each clap; first of that which is the furthest.
-fn drifts(claps: Result<Claps, String>, own: f64) -> Result<(f64, Vec<f64>), String> {
-    let drifts: Vec<f64> = claps?.apart()?.into_iter().map(|apart| apart - own).collect();
-    let worst = drifts.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
-    Ok((worst.unwrap_or(f64::NAN), drifts))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pictures_and_sound_stay_in_step_from_every_way_in_to_every_way_out() {
     let Some(stage) = Stage::set().await else { return };
-    let own = [stage.own(&stage.aac).await, stage.own(&stage.opus).await];
-    let mut table = format!("in \\ out  {}\n", OUTPUTS.map(|output| format!("{output:>9}")).concat());
+    let (aac, opus) = (stage.own(&stage.aac).await, stage.own(&stage.opus).await);
+    let mut table = format!("in \\ out   {}\n", OUTPUTS.map(|output| format!("{output:>9}")).concat());
     let mut faults = String::new();
-    for input in INPUTS {
-        let _publisher = stage.publish(input).await;
-        if input != "site" {
-            api::until_stream(&stage.upstream.address, &Stage::stream(input), "live").await;
-        }
-        let watched = join_all(OUTPUTS.map(|output| stage.watch(input, output))).await;
-        write!(table, "{input:<9} ").unwrap();
-        for (output, claps) in OUTPUTS.into_iter().zip(watched) {
-            match drifts(claps, own[usize::from(input == "whip")]) {
-                Ok((drift, all)) => {
-                    write!(table, "{drift:>9.1}").unwrap();
-                    if drift.abs() > STEP {
-                        writeln!(faults, "{input} to {output}: {all:.1?} ms").unwrap();
-                    }
-                }
-                Err(fault) => {
-                    table.push_str("        -");
-                    writeln!(faults, "{input} to {output}: {fault}").unwrap();
+    for inputs in INPUTS.chunks(AT_ONCE) {
+        let rows = inputs.iter().map(|input| stage.row(input, if *input == "whip" { opus } else { aac }));
+        for (input, row) in inputs.iter().zip(join_all(rows).await) {
+            write!(table, "{input:<10} ").unwrap();
+            for (output, drifts) in OUTPUTS.iter().zip(row) {
+                let worst = drifts.as_ref().map(|all| all.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())));
+                let worst = worst.ok().flatten().unwrap_or(f64::NAN);
+                write!(table, "{worst:>9.1}").unwrap();
+                if worst.is_nan() || worst.abs() > STEP {
+                    writeln!(faults, "{input} to {output}: {drifts:.1?}").unwrap();
                 }
             }
+            table.push('\n');
         }
-        table.push('\n');
     }
     assert!(faults.is_empty(), "sound after pictures, in ms:\n{table}{faults}");
 }

@@ -32,6 +32,8 @@ def count(_pad, _info, kind, wanted):
 
 # When it became as it is, whether that is light or sound, and when that was known first.
 state = {}
+# The sender's clock before that of the pipeline, in nanoseconds.
+ahead = {}
 NTP = Gst.Caps.from_string("timestamp/x-ntp")
 
 
@@ -39,18 +41,23 @@ def clap(kind, at, loud):
     """Tells the end of 0.3 s of darkness or silence, in the words of ffmpeg's filters."""
     since, was_loud, first = state.setdefault(kind, (at, True, at))
     if loud and not was_loud and at - since >= 0.3:
-        print("%s:%f" % ({"video": "black_end", "audio": "silence_end"}[kind], at - 3.9e9), flush=True)
+        # In one piece: another thread may say the same moment.
+        sys.stdout.write("%s:%f\n" % ({"video": "black_end", "audio": "silence_end"}[kind], at - 3.9e9))
+        sys.stdout.flush()
     if loud != was_loud:
         state[kind] = (at, loud, first)
 
 
 def measure(_pad, info, kind, seconds):
     buffer = info.get_buffer()
-    # The sender's clock, which its reports tell: how long packets took, and when they are shown, is no matter.
+    # The sender's clock, which its reports tell: how long packets took, and when they are shown, is no matter. Some
+    # buffers lose it on their way, often key pictures; these are as far from it as the one before.
     reference = buffer.get_reference_timestamp_meta(NTP)
-    if reference is None:
+    if reference is not None:
+        ahead[kind] = reference.timestamp - buffer.pts
+    elif kind not in ahead:
         return Gst.PadProbeReturn.OK
-    at = reference.timestamp / Gst.SECOND
+    at = (buffer.pts + ahead[kind]) / Gst.SECOND
     data = buffer.extract_dup(0, buffer.get_size())
     if kind == "video":
         clap(kind, at, sum(data) > 128 * len(data))
