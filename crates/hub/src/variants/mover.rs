@@ -44,8 +44,8 @@ impl Move {
 
 /// Says when one viewer changes its variant, and to which.
 ///
-/// It goes down when the rate of what it watches has been beyond its bound for [`BELOW`], at once after a climb that was
-/// a mistake. It goes up when the bound has had room for a richer variant for [`ABOVE`], and the viewer has rested since
+/// It goes down when the rate of what it watches has been beyond its bound for 3 s, at once after a climb that was
+/// a mistake. It goes up when the bound has had room for a richer variant for 5 s, and the viewer has rested since
 /// its last descent: 10 s, twice as long after each mistake, 5 min at most. What is left of an uplink keeps it from
 /// climbing and never makes it descend.
 #[derive(Debug, Default)]
