@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use sluicegate_testbed::clapper::{self, Claps};
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::Program;
 use sluicegate_testbed::{api, until};
@@ -45,16 +47,21 @@ struct Chain {
 }
 
 impl Chain {
-    async fn start(ffmpeg: &Path, uplinks: &str) -> Self {
+    async fn start(ffmpeg: &Path, config: &str) -> Self {
+        Self::start_with(ffmpeg, config, |url| encoder(url)).await
+    }
+
+    /// With these arguments of the camera's encoder.
+    async fn start_with(ffmpeg: &Path, config: &str, encoder: impl Fn(&dyn Fn(&str) -> String) -> Vec<String>) -> Self {
         let (camera, port, camera_folder) = crate::rtsp::start("").await;
-        let arguments = encoder(|name| camera.url("http", &format!("/live/camera/{name}.flv")));
+        let arguments = encoder(&|name| camera.url("http", &format!("/live/camera/{name}.flv")));
         let encoder = run("encoder", ffmpeg, &arguments);
         for name in ["camera/main", "camera/sub"] {
             api::until_stream(&camera.address, name, "live").await;
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("upstream.toml");
-        std::fs::write(&path, uplinks).unwrap();
+        std::fs::write(&path, config).unwrap();
         let flags = ["--config", path.to_str().unwrap()];
         let upstream = Upstream::start_at("127.0.0.1:0", tempfile::tempdir().unwrap(), &flags).await;
         let site = crate::stage::Site::dial(&upstream, &["--config", &site(&port, &folder)]);
@@ -84,6 +91,14 @@ impl Chain {
     async fn until_viewers(&self, name: &str, count: u64) {
         until(&format!("{count} viewers of {name}"), || async { (self.viewers(name).await == count).then_some(()) })
             .await;
+    }
+
+    /// Waits until the one viewer by WHEP watches a stream.
+    async fn until_whep(&self, name: &str) {
+        until(&format!("a viewer of {name}"), || async {
+            (api::stream(&self.upstream.address, name).await["viewers"]["whep"] == 1).then_some(())
+        })
+        .await;
     }
 
     /// Waits until nothing is carried any more.
@@ -186,4 +201,51 @@ async fn players_by_rtsp_and_rtmp_choose_by_query() {
             player.kill().await;
         }
     }
+}
+
+/// A viewer by WHEP is moved up when the uplink is no reason against it any more; it is another upstream that pulls, so
+/// that what comes out can be told to the millisecond.
+#[tokio::test]
+async fn pictures_and_sound_stay_in_step_when_a_viewer_is_moved() {
+    let (Some(ffmpeg), Some(newer)) = (find(Peer::Ffmpeg), find(Peer::NewFfmpeg)) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let clip = clapper::clip(&ffmpeg, folder.path()).await.display().to_string();
+    let claps = |url: &dyn Fn(&str) -> String| {
+        // Of one size: another makes ffmpeg's filters begin anew, which tells a flash that is none.
+        let codec = "-c:a copy -c:v libx264 -preset ultrafast -tune zerolatency -g 25 -f flv";
+        let (main, sub) = (url("main"), url("sub"));
+        let text = format!("-loglevel error -re -stream_loop -1 -i {clip} {codec} {main} {codec} {sub}");
+        text.split_whitespace().map(str::to_owned).collect()
+    };
+    // Too little for the plain stream, as soon as it is measured.
+    let chain = Chain::start_with(&ffmpeg, "[uplinks]\nsites.cam-7 = '1 kbit/s'\n", claps).await;
+    let first = chain.play(&ffmpeg, &format!("{STREAM}.flv"));
+    chain.until_measured(STREAM).await;
+    first.kill().await;
+    chain.until_idle().await;
+
+    let copies = Upstream::start().await;
+    let target = chain.upstream.url("http", &format!("/whep/{STREAM}"));
+    let relay = json!({ "direction": "pull", "stream": "copy", "target": target, "protocol": "whep" }).to_string();
+    let headers = [("Content-Type", "application/json")];
+    let answer = api::send("POST", &copies.address, "/api/v1/relays", &headers, relay.as_bytes()).await.unwrap();
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    chain.until_whep(SUB).await;
+    // Before the first reports of its sender the other upstream guesses what belongs together.
+    until("some seconds of the copy", || async {
+        (api::stream(&copies.address, "copy").await["frames_in"].as_u64() >= Some(500)).then_some(())
+    })
+    .await;
+    let moved = async {
+        let insisting = chain.play(&ffmpeg, &format!("{STREAM}.flv?variant=main"));
+        chain.until_whep(STREAM).await;
+        (insisting, Instant::now())
+    };
+    let url = copies.url("http", "/live/copy.flv");
+    // The first picture of another variant may be nearer to the one before than ffmpeg's output takes.
+    let options = ["-i", &url, "-fps_mode", "vfr"];
+    let watched = async { (Claps::decode(&newer, &options, 20, None).await, Instant::now()) };
+    let ((_insisting, moved), (claps, watched)) = tokio::join!(moved, watched);
+    let apart = claps.unwrap().apart().unwrap();
+    assert!(moved < watched && apart.len() >= 9 && apart.iter().all(|apart| apart.abs() <= 40.0), "{apart:?}");
 }
