@@ -4,7 +4,6 @@ mod fit;
 mod lanes;
 mod players;
 mod publishers;
-mod rtsp;
 mod stage;
 mod steady;
 mod tally;

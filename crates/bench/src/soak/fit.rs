@@ -6,6 +6,8 @@ const BLOCKS: usize = 20;
 const FEWEST: usize = 5;
 /// Student's t for 95 % and 18 degrees of freedom.
 const T_95: f64 = 2.101;
+/// A correlation beyond this says that the run is too short to tell.
+const MOST_ALIKE: f64 = 0.9;
 const SECONDS_PER_HOUR: f64 = 3_600.0;
 
 /// How memory changes.
@@ -37,8 +39,14 @@ pub(super) fn slope(samples: &[(f64, f64)]) -> Option<Slope> {
     let (time, memory) = mean(&means);
     let spread: f64 = means.iter().map(|(x, _)| (x - time).powi(2)).sum();
     let slope = means.iter().map(|(x, y)| (x - time) * (y - memory)).sum::<f64>() / spread;
-    let off: f64 = means.iter().map(|(x, y)| (y - memory - slope * (x - time)).powi(2)).sum();
-    let error = (off / (means.len() as f64 - 2.0) / spread).sqrt();
+    let off: Vec<f64> = means.iter().map(|(x, y)| y - memory - slope * (x - time)).collect();
+    let squares: f64 = off.iter().map(|off| off * off).sum();
+    let error = (squares / (means.len() as f64 - 2.0) / spread).sqrt();
+    // What lasts longer than a block makes neighbours alike: there are fewer of them than it seems, by the correlation of
+    // each with the next.
+    let alike: f64 = off.iter().zip(off.iter().skip(1)).map(|(off, next)| off * next).sum();
+    let alike = if squares > 0.0 { (alike / squares).clamp(0.0, MOST_ALIKE) } else { 0.0 };
+    let error = error * ((1.0 + alike) / (1.0 - alike)).sqrt();
     let percent = |slope: f64| slope * SECONDS_PER_HOUR / memory * 100.0;
     Some(Slope { percent: percent(slope), either_way: T_95 * percent(error), mean: memory })
 }
@@ -74,6 +82,15 @@ mod tests {
         let mut samples = samples(0.0);
         samples[..180].iter_mut().for_each(|(at, memory)| *memory = *at / 10.0);
         assert!(!slope(&samples).unwrap().exceeds(1.0));
+    }
+
+    #[test]
+    fn noise_that_lasts_is_no_growth() {
+        // Waves of ten minutes, of which the second half has one and a half.
+        let wave = |number: u32| 100.0 + (f64::from(number) / 120.0 * std::f64::consts::TAU).cos();
+        let waves: Vec<_> = (0..360_u32).map(|number| (f64::from(number) * 5.0, wave(number))).collect();
+        let found = slope(&waves).unwrap();
+        assert!(found.percent.abs() > 1.0 && !found.exceeds(1.0), "{found:?}");
     }
 
     #[test]

@@ -4,13 +4,12 @@ use sluicegate_rtc_driver::Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::rtsp;
 use super::stage::Stage;
 use crate::error::{Doing, Error};
 use crate::fanout::UPGRADE;
-use crate::rtmp;
 use crate::viewer::Scanner;
 use crate::webrtc::cycles;
+use crate::{rtmp, rtsp};
 
 /// Bytes read at once.
 const BUFFER: usize = 32 << 10;
@@ -70,7 +69,7 @@ impl Player {
             Play::HttpMp4 => (format!("/live/{stream}.mp4"), ""),
             Play::WsMp4 => (format!("/live/{stream}.mp4"), UPGRADE),
             Play::Rtmp => return ask(stage.rtmp(), &rtmp::request(stream)).await,
-            Play::Rtsp => return rtsp::play(stage.rtsp(), stream).await.map(Self::Socket),
+            Play::Rtsp => return ask(stage.rtsp(), &rtsp::request(stage.rtsp(), stream, 0)).await,
             Play::Whep => {
                 let path = format!("/whep/{stream}");
                 let (connection, location) = cycles::begin(address, &stage.driver, &path, false).await?;

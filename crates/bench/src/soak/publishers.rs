@@ -7,13 +7,13 @@ use sluicegate_rtc_driver::media::TrackId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::rtsp;
 use super::stage::Stage;
 use crate::error::{Doing, Error};
 use crate::fanout::UPGRADE;
 use crate::publisher::{Sound, Tags, write_chunk};
-use crate::rtmp;
+use crate::rtsp::Packets;
 use crate::webrtc::cycles;
+use crate::{rtmp, rtsp};
 
 /// Between two pictures.
 const PICTURE: Duration = Duration::from_millis(40);
@@ -48,8 +48,8 @@ impl Publish {
 
 /// A publisher that is there; dropped, it is gone.
 pub(super) enum Publisher {
-    Flv(TcpStream, Publish, Tags),
-    Rtsp(TcpStream),
+    /// The measured stream as FLV, by RTMP or by RTSP.
+    Stream(TcpStream, Publish, Tags, Packets),
     /// A session, its track and its resource.
     Session(Box<Connection>, TrackId, String),
 }
@@ -68,7 +68,7 @@ impl Publisher {
                 format!("GET /live/{stream}.flv?publish=1 HTTP/1.1\r\nHost: {address}\r\n{UPGRADE}\r\n").into_bytes()
             }
             Publish::Rtmp => rtmp::announcement(stream),
-            Publish::Rtsp => return rtsp::record(stage.rtsp(), stream).await.map(Self::Rtsp),
+            Publish::Rtsp => rtsp::announcement(stage.rtsp(), stream),
             Publish::Whip => {
                 let path = format!("/whip/{stream}");
                 let (mut connection, location) = cycles::begin(address, &stage.driver, &path, true).await?;
@@ -76,7 +76,11 @@ impl Publisher {
                 return Ok(Self::Session(Box::new(connection), track, location));
             }
         };
-        let address = if by == Publish::Rtmp { stage.rtmp() } else { address };
+        let address = match by {
+            Publish::Rtmp => stage.rtmp(),
+            Publish::Rtsp => stage.rtsp(),
+            _ => address,
+        };
         let mut socket = TcpStream::connect(address).await.doing("connecting a publisher")?;
         socket.write_all(&request).await.doing("asking to publish")?;
         if by == Publish::Ws {
@@ -85,8 +89,9 @@ impl Publisher {
                 head.push(socket.read_u8().await.doing("reading an answer")?);
             }
         }
-        write(&mut socket, by, &tags.start()).await?;
-        Ok(Self::Flv(socket, by, tags))
+        let mut packets = Packets::default();
+        write(&mut socket, by, &tags.start(), &mut packets).await?;
+        Ok(Self::Stream(socket, by, tags, packets))
     }
 
     /// Publishes until it is dropped.
@@ -95,8 +100,7 @@ impl Publisher {
         for number in 0.. {
             ticks.tick().await;
             match self {
-                Self::Flv(socket, by, tags) => write(socket, *by, &tags.next()).await?,
-                Self::Rtsp(socket) => socket.write_all(&rtsp::packet(number)).await.doing("publishing")?,
+                Self::Stream(socket, by, tags, packets) => write(socket, *by, &tags.next(), packets).await?,
                 Self::Session(connection, track, _) => cycles::send(connection, *track, number)?,
             }
         }
@@ -107,18 +111,19 @@ impl Publisher {
     pub(super) async fn leave(self, stage: &Stage) -> Result<(), Error> {
         match self {
             Self::Session(connection, _, location) => cycles::end(stage.address(), *connection, &location).await,
-            Self::Flv(..) | Self::Rtsp(_) => Ok(()),
+            Self::Stream(..) => Ok(()),
         }
     }
 }
 
-/// Writes FLV in a protocol's own frame.
-async fn write(socket: &mut TcpStream, by: Publish, flv: &[u8]) -> Result<(), Error> {
+/// Writes FLV in a protocol's own frame, or as what that protocol has instead.
+async fn write(socket: &mut TcpStream, by: Publish, flv: &[u8], packets: &mut Packets) -> Result<(), Error> {
     match by {
         Publish::Ws => {
             let length = (flv.len() as u64).to_be_bytes();
             socket.write_all(&[&FRAME[..], &length, &MASK, flv].concat()).await.doing("publishing")
         }
+        Publish::Rtsp => socket.write_all(&packets.of_tags(flv)).await.doing("publishing"),
         Publish::Rtmp => socket.write_all(&rtmp::messages(flv)).await.doing("publishing"),
         _ => write_chunk(socket, flv).await,
     }
