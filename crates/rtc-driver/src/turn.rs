@@ -6,12 +6,13 @@
 
 mod credentials;
 mod message;
+mod news;
 mod peers;
+mod request;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,9 @@ use rand::Rng;
 pub(crate) use credentials::Credentials;
 pub use credentials::TurnCredential;
 use message::{Builder, Login};
+pub(crate) use news::{Fault, News};
 use peers::{Next, Peers, RENEW, Way};
+use request::{Purpose, Request};
 
 use crate::timers::Timers;
 use crate::wire::{Class, Kind, Stun, Transaction, classify};
@@ -44,85 +47,6 @@ const HEALTHY: Duration = Duration::from_secs(10);
 const MAX_REQUESTS: usize = 1024;
 /// The first bytes of what comes by channels.
 const CHANNELS: std::ops::RangeInclusive<u8> = 0x40..=0x4F;
-
-/// Why there is no relay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The server does not answer.
-    NoAnswer,
-    /// It does not know our name or password.
-    Credentials,
-    /// It knows nothing of our relay any more, as after its restart.
-    Forgotten,
-    /// It refuses with this code.
-    Refused(u16),
-    /// What it answers makes no sense.
-    Unreadable,
-}
-
-impl Fault {
-    /// The name in metrics.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::NoAnswer => "no_answer",
-            Self::Credentials => "credentials",
-            Self::Forgotten => "forgotten",
-            Self::Refused(_) => "refused",
-            Self::Unreadable => "unreadable",
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoAnswer => formatter.write_str("it does not answer"),
-            Self::Credentials => formatter.write_str("it does not take the name and password"),
-            Self::Forgotten => formatter.write_str("it has forgotten the relay"),
-            Self::Refused(code) => write!(formatter, "it refuses with code {code}"),
-            Self::Unreadable => formatter.write_str("its answer cannot be read"),
-        }
-    }
-}
-
-/// What became of the relay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum News {
-    /// Peers reach us there from now on.
-    Relayed(SocketAddr),
-    /// There is no relay, and none until the next [`News::Relayed`].
-    Failed(Fault),
-}
-
-/// What a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Allocate,
-    Refresh,
-    /// Ends a relay that the server holds and we do not know.
-    Release,
-    Permit(IpAddr),
-    Bind(SocketAddr, u16),
-}
-
-impl Purpose {
-    fn method(self) -> u16 {
-        match self {
-            Self::Allocate => message::ALLOCATE,
-            Self::Refresh | Self::Release => message::REFRESH,
-            Self::Permit(_) => message::CREATE_PERMISSION,
-            Self::Bind(..) => message::CHANNEL_BIND,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Request {
-    purpose: Purpose,
-    bytes: BytesMut,
-    sends: u32,
-    renewals: u32,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Due {

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sluicegate_net::allowance::Allowance;
 
 use crate::message::{ClientMessage, Role, ServerMessage, Status, StreamKey, StreamRequest};
 use crate::{Error, info};
 
 mod action;
+mod admission;
 mod config;
 mod keep;
 mod stream;
@@ -138,54 +139,6 @@ impl Session {
             }
             ClientMessage::Pong | ClientMessage::Available(_) | ClientMessage::Other(_) => {}
         }
-    }
-
-    fn connected(&mut self, now: Instant, fields: Map<String, Value>) {
-        if matches!(self.state, State::New { .. }) && !self.returns(now, &fields) {
-            self.begin(now, fields);
-        }
-    }
-
-    fn begin(&mut self, now: Instant, fields: Map<String, Value>) {
-        if self.config.reports {
-            self.state = State::Asking { deadline: now + self.config.answer };
-            self.actions.push_back(Action::Admit { fields: fields.clone() });
-            self.greeting = fields;
-        } else {
-            self.welcome(now, fields);
-        }
-    }
-
-    /// Whether the application takes the client, and which fields it adds or changes.
-    pub fn handle_admission(&mut self, now: Instant, admitted: Option<Map<String, Value>>) {
-        if !matches!(self.state, State::Asking { .. }) {
-            return;
-        }
-        match admitted {
-            Some(changes) => {
-                let mut fields = std::mem::take(&mut self.greeting);
-                fields.extend(changes);
-                self.welcome(now, fields);
-            }
-            None => self.close("the application refuses it"),
-        }
-    }
-
-    fn welcome(&mut self, now: Instant, fields: Map<String, Value>) {
-        self.state = State::Established { ping: now + self.config.ping, missed: 0 };
-        let mut answer = fields.clone();
-        self.client = fields;
-        // The rest is for the server's application, and may be a secret.
-        self.client.retain(|key, _| matches!(key.as_str(), "appKey" | "clientVersion" | "mediaProviders"));
-        let ours = json!({
-            "status": "ESTABLISHED",
-            "authToken": self.kept().unwrap_or(&self.token),
-            "useWsTunnel": false,
-            "useWsTunnelPacketization2": false,
-            "useBase64BinaryEncoding": false,
-        });
-        answer.extend(ours.as_object().cloned().unwrap_or_default());
-        self.send(&ServerMessage::UserData(answer));
     }
 
     fn requested(&mut self, now: Instant, role: Role, request: &StreamRequest) {
