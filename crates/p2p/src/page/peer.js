@@ -115,6 +115,7 @@ export class Peer {
     /** Takes a further connection. All of it goes over the channel; the addresses stand in the descriptions. */
     async strand(number, sdp) {
         this.strands.get(number)?.close();
+        this.strands.delete(number);
         if (!Number.isInteger(number) || this.strands.size >= STRANDS) {
             throw new Error('no room');
         }
