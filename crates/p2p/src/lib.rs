@@ -18,4 +18,3 @@ pub mod page;
 pub mod peer;
 pub mod signal;
 pub mod strands;
-

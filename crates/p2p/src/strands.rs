@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 const SAMPLE: Duration = Duration::from_millis(500);
 const LONGEST_SAMPLE: Duration = Duration::from_secs(2);
 const ROUND_TRIPS: u32 = 10;
+/// A step that has not helped is believed after a sample of so many times the length: losses come in swarms, too, and make
+/// a short one swing.
+const DOUBT: u32 = 3;
 /// How long new connections may take to open; then what there is counts.
 const SETTLE: Duration = Duration::from_secs(3);
 /// What counts as more, as a part of what was: shares of a link swing by less.
@@ -63,6 +66,8 @@ pub struct Growth {
     /// What the sample under way has so far.
     time: Duration,
     bytes: u64,
+    /// It has shown no gain so far, and goes on.
+    doubted: bool,
     /// The rate of the sample before, with as many connections.
     rate: Option<f64>,
     /// The rate before the last step, and how many were wanted then.
@@ -84,6 +89,7 @@ impl Growth {
             last: None,
             time: Duration::ZERO,
             bytes: 0,
+            doubted: false,
             rate: None,
             before: None,
             settled_by: None,
@@ -126,7 +132,7 @@ impl Growth {
     }
 
     fn restart(&mut self) {
-        (self.time, self.bytes) = (Duration::ZERO, 0);
+        (self.time, self.bytes, self.doubted) = (Duration::ZERO, 0, false);
     }
 
     /// Takes what is to be seen now.
@@ -142,10 +148,15 @@ impl Growth {
             self.restart();
             return;
         }
-        if self.time < (round_trip * ROUND_TRIPS).clamp(SAMPLE, LONGEST_SAMPLE) {
+        let sample = (round_trip * ROUND_TRIPS).clamp(SAMPLE, LONGEST_SAMPLE);
+        if self.time < if self.doubted { sample * DOUBT } else { sample } {
             return;
         }
         let rate = self.bytes as f64 / self.time.as_secs_f64();
+        if !self.doubted && self.before.is_some_and(|(before, _)| rate < before * GAIN) {
+            self.doubted = true;
+            return;
+        }
         self.restart();
         match (self.before, self.rate) {
             (Some((before, _)), _) if rate >= before * GAIN => {
@@ -215,6 +226,18 @@ mod tests {
         assert_eq!(run(&mut Growth::new(15), start, 5, each), 15);
         assert_eq!(run(&mut Growth::new(5), start, 5, each), 5);
         assert_eq!(run(&mut Growth::new(0), start, 5, each), 0);
+    }
+
+    #[test]
+    fn a_moment_of_loss_right_after_a_step_is_no_verdict() {
+        let (start, open) = (Instant::now(), std::cell::Cell::new(0));
+        let moment = std::cell::Cell::new(0);
+        let each = |now| {
+            moment.set(if now == open.replace(now) { moment.get() + 1 } else { 0 });
+            let held_up = now > 0 && moment.get() < 60;
+            if held_up { 2_500 } else { 2_500 * (now + 1) }
+        };
+        assert_eq!(run(&mut Growth::new(15), start, 10, each), 15);
     }
 
     #[test]
