@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
-use sluicegate_api::{Access, Rule, State};
+use sluicegate_api::{Access, Rule};
 use sluicegate_hub::relay::Target;
 use sluicegate_launch::{Failure, Ports, open_ports};
 use sluicegate_net::port::Addresses;
 use sluicegate_net::shutdown::Shutdown;
-use sluicegate_net::tls::{ClientTls, ServerTls};
+use sluicegate_net::tls::ServerTls;
 use sluicegate_rtmp::{Ask, Gate, Listener, Outputs, RtmpTarget, Service, is_same};
 
 use crate::config::Config;
+use crate::run::Host;
 use crate::section;
 
 /// The section `[rtmp]`. Without an address there is no port; relays need none.
@@ -63,16 +64,15 @@ impl Rtmp {
     pub(crate) async fn start(
         &self,
         config: &Config,
-        state: &State,
-        access: &Arc<ArcSwap<Access>>,
+        host: &Host,
         tls: Option<&ServerTls>,
         shutdown: &Shutdown,
     ) -> Result<Ports, Failure> {
-        let (hub, outputs) = (&state.hub, Outputs::new(&state.hub));
-        let trusted = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
-        let target: Arc<dyn Target> = Arc::new(RtmpTarget::new(hub.clone(), trusted, outputs.clone()));
-        state.relays.register(&RtmpTarget::SCHEMES, &target);
-        let service = Service::new(hub.clone(), self.service(config), outputs, Arc::new(Rules(Arc::clone(access))));
+        let (hub, outputs) = (&host.state.hub, Outputs::new(&host.state.hub));
+        let target: Arc<dyn Target> = Arc::new(RtmpTarget::new(hub.clone(), host.trusted.clone(), outputs.clone()));
+        host.state.relays.register(&RtmpTarget::SCHEMES, &target);
+        let service =
+            Service::new(hub.clone(), self.service(config), outputs, Arc::new(Rules(Arc::clone(&host.access))));
         let service = service.map_err(|error| Failure::work("setting up RTMP", error))?;
         open_ports("RTMP", self.addresses(), tls, async |address, tls| {
             let listener = Listener::bind(address, tls).await?;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
-use sluicegate_api::{Access, Rule, State};
+use sluicegate_api::{Access, Rule};
 use sluicegate_hub::relay::Target;
 use sluicegate_launch::{Failure, Ports, open_ports};
 use sluicegate_net::port::Addresses;
 use sluicegate_net::shutdown::Shutdown;
-use sluicegate_net::tls::{ClientTls, ServerTls};
+use sluicegate_net::tls::ServerTls;
 use sluicegate_rtsp::{Ask, Gate, Listener, Output, RtspTarget, Service};
 
 use crate::config::Config;
+use crate::run::Host;
 use crate::section;
 
 /// The section `[rtsp]`. Without an address there is no port; relays need none.
@@ -65,16 +66,15 @@ impl Rtsp {
     pub(crate) async fn start(
         &self,
         config: &Config,
-        state: &State,
-        access: &Arc<ArcSwap<Access>>,
+        host: &Host,
         tls: Option<&ServerTls>,
         shutdown: &Shutdown,
     ) -> Result<Ports, Failure> {
-        let (hub, output) = (&state.hub, Output::new(&state.hub));
-        let trusted = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
-        let target: Arc<dyn Target> = Arc::new(RtspTarget::new(hub.clone(), trusted, output.clone()));
-        state.relays.register(&RtspTarget::SCHEMES, &target);
-        let service = Service::new(hub.clone(), self.service(config), output, Arc::new(Rules(Arc::clone(access))));
+        let (hub, output) = (&host.state.hub, Output::new(&host.state.hub));
+        let target: Arc<dyn Target> = Arc::new(RtspTarget::new(hub.clone(), host.trusted.clone(), output.clone()));
+        host.state.relays.register(&RtspTarget::SCHEMES, &target);
+        let service =
+            Service::new(hub.clone(), self.service(config), output, Arc::new(Rules(Arc::clone(&host.access))));
         let service = service.map_err(|error| Failure::work("setting up RTSP", error))?;
         open_ports("RTSP", self.addresses(), tls, async |address, tls| {
             let listener = Listener::bind(address, tls, self.udp_port).await?;

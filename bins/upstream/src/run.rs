@@ -41,8 +41,8 @@ pub(crate) async fn run(config: Config, flags: &Server, mut signals: Signals) ->
         listener::Config { handover_paths: Service::handover_paths(), drain: DRAIN, ..listener::Config::default() };
     let listener = Listener::bind(config.listen, tls.clone(), limits).await;
     let listener = listener.map_err(|error| Failure::work("listening", error))?;
-    let rtmp = config.rtmp.start(&config, &host.state, &host.access, tls.as_ref(), &shutdown).await?;
-    let rtsp = config.rtsp.start(&config, &host.state, &host.access, tls.as_ref(), &shutdown).await?;
+    let rtmp = config.rtmp.start(&config, &host, tls.as_ref(), &shutdown).await?;
+    let rtsp = config.rtsp.start(&config, &host, tls.as_ref(), &shutdown).await?;
     begin_relays(&host.state.relays, &config)?;
     tracing::info!(sites = if config.sites_are_open() { "open" } else { "by token" }, "the host starts");
     announce(&listener.url());
@@ -78,12 +78,10 @@ async fn tls_watch(tls: ServerTls, shutdown: Shutdown) {
 }
 
 /// Lets relays go by FLV, WHIP and WHEP. RTMP and WCS register themselves.
-fn register(relays: &Relays, hub: &Hub, webrtc: Option<&Engine>) -> Result<(), Failure> {
-    let tls = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
-    let flv: Arc<dyn Target> = Arc::new(FlvTarget::new(hub.clone(), tls.clone()));
+fn register(relays: &Relays, hub: &Hub, webrtc: Option<&Engine>, trusted: &ClientTls) {
+    let flv: Arc<dyn Target> = Arc::new(FlvTarget::new(hub.clone(), trusted.clone()));
     relays.register(&FlvTarget::SCHEMES, &flv);
-    webrtc.iter().for_each(|engine| engine.register(relays, tls.clone()));
-    Ok(())
+    webrtc.iter().for_each(|engine| engine.register(relays, trusted.clone()));
 }
 
 /// Begins the relays of the configuration, and those that are kept over a restart.
@@ -95,14 +93,16 @@ fn begin_relays(relays: &Relays, config: &Config) -> Result<(), Failure> {
 }
 
 /// The services of one process.
-struct Host {
+pub(crate) struct Host {
     sites: Sites,
     streams: Service,
     webrtc: Option<Engine>,
     wcs: Option<sluicegate_wcs::Service>,
     tokens: Arc<Tokens>,
-    state: State,
-    access: Arc<ArcSwap<Access>>,
+    pub(crate) state: State,
+    pub(crate) access: Arc<ArcSwap<Access>>,
+    /// How servers of others are verified that relays go to: by the authorities of the system.
+    pub(crate) trusted: ClientTls,
     proxy: ingress::Config,
 }
 
@@ -125,10 +125,11 @@ impl Host {
         let webrtc = config.webrtc.start(config.listen.port(), &hub, access.publish != Rule::Open)?;
         let access = Arc::new(ArcSwap::from_pointee(access));
         let relays = Relays::of(&hub);
-        register(&relays, &hub, webrtc.as_ref())?;
+        let trusted = ClientTls::native().map_err(|error| Failure::work("setting up TLS", error))?;
+        register(&relays, &hub, webrtc.as_ref(), &trusted);
         let wcs = config.wcs.start(&hub, webrtc.as_ref(), &relays, &access, shutdown)?;
         let state = State { hub, relays, sites: directory, metrics: Some(metrics), shutdown: shutdown.clone() };
-        Ok(Self { sites, streams, webrtc, wcs, tokens, state, access, proxy: limits.proxy() })
+        Ok(Self { sites, streams, webrtc, wcs, tokens, state, access, trusted, proxy: limits.proxy() })
     }
 
     /// Routes behind the access rules.
