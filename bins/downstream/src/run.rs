@@ -126,11 +126,7 @@ fn streams(config: &Config) -> Result<BTreeMap<StreamName, StreamConfig>, Failur
 }
 
 fn upstream(config: &config::UpstreamConfig) -> Result<UpstreamConfig, Failure> {
-    let tls = match (&config.ca_file, config.insecure) {
-        (_, true) => ClientTls::insecure(),
-        (Some(path), false) => ClientTls::with_authorities(path),
-        (None, false) => ClientTls::native(),
-    };
+    let tls = ClientTls::configured(config.ca_file.as_deref(), config.insecure);
     let tls = tls.map_err(|error| Failure::work(format!("upstream {}", config.url), error))?;
     let token = config.token().map_err(|fault| Failure::Usage(vec![fault]))?;
     let token = token.map(|secret| secret.reveal().to_owned());
@@ -142,7 +138,7 @@ fn services(configured: &BTreeMap<String, ServiceConfig>) -> Result<Services, Fa
     let mut services = Services::new();
     let mut faults = Vec::new();
     for (name, service) in configured {
-        let tls = if service.insecure { ClientTls::insecure() } else { ClientTls::native() };
+        let tls = ClientTls::configured(None, service.insecure);
         let tls = tls.map_err(|error| Failure::work(format!("service {name}"), error))?;
         let host = service.host.as_deref().map(str::parse).transpose();
         match host {

@@ -76,11 +76,7 @@ impl Wcs {
         shutdown: &Shutdown,
     ) -> Result<Option<Service>, Failure> {
         let Some(engine) = engine.filter(|_| self.enabled) else { return Ok(None) };
-        let tls = match (&self.ca_file, self.insecure) {
-            (_, true) => ClientTls::insecure(),
-            (Some(path), false) => ClientTls::with_authorities(path),
-            (None, false) => ClientTls::native(),
-        };
+        let tls = ClientTls::configured(self.ca_file.as_deref(), self.insecure);
         if self.insecure {
             tracing::warn!("wcs.insecure is set: certificates of other servers are not verified");
         }

@@ -16,6 +16,18 @@ use crate::Error;
 pub struct ClientTls(Arc<ClientConfig>);
 
 impl ClientTls {
+    /// Trusts what a configuration says: everybody, or what the system trusts and the authorities in a file.
+    ///
+    /// # Errors
+    /// As for the three that it chooses from.
+    pub fn configured(authorities: Option<&Path>, insecure: bool) -> Result<Self, Error> {
+        match authorities {
+            _ if insecure => Self::insecure(),
+            Some(path) => Self::with_authorities(path),
+            None => Self::native(),
+        }
+    }
+
     /// Trusts what the system trusts.
     ///
     /// # Errors
