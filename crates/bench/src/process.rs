@@ -33,6 +33,8 @@ pub(crate) struct Usage {
     pub(crate) cpu: f64,
     /// Resident memory, KiB.
     pub(crate) resident: f64,
+    /// Anonymous resident memory: heap and stacks, without pages of files, KiB.
+    pub(crate) anonymous: f64,
 }
 
 /// A release binary beside this one.
@@ -121,8 +123,10 @@ impl Process {
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).doing("reading memory")?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks: f64 = fields.iter().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        let resident = resident.trim().trim_end_matches(" kB").parse().unwrap_or(f64::NAN);
-        Ok(Usage { cpu: ticks / TICKS_PER_SECOND, resident })
+        let memory = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            value.trim().trim_end_matches(" kB").parse().unwrap_or(f64::NAN)
+        };
+        Ok(Usage { cpu: ticks / TICKS_PER_SECOND, resident: memory("VmRSS:"), anonymous: memory("RssAnon:") })
     }
 }

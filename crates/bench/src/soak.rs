@@ -46,7 +46,8 @@ pub(crate) struct Arguments {
     film: String,
 }
 
-/// What is looked at every few seconds: seconds since the begin, and the memory of both programs in KiB.
+/// What is looked at every few seconds: seconds since the begin, and the anonymous memory of both programs in KiB. Pages
+/// of their files come and go as the system sees fit, and no leak is among them.
 type Sample = (f64, [f64; 2]);
 
 /// Soaks, reports, and fails when something has grown, stayed or got lost.
@@ -87,7 +88,7 @@ async fn soak(
             _ = terminate.recv() => break,
             _ = ticks.tick() => {}
         }
-        let memory = [stage.upstream.usage()?.resident, stage.downstream.usage()?.resident];
+        let memory = [stage.upstream.usage()?.anonymous, stage.downstream.usage()?.anonymous];
         samples.push((begun.elapsed().as_secs_f64(), memory));
         if told_at.elapsed() >= MINUTE {
             told_at = Instant::now();
