@@ -15,7 +15,7 @@ use bytes::Bytes;
 use sluicegate_media::{ClockRate, Timestamp};
 
 use crate::decode::Decoder;
-use crate::encode::{Encoder, PACKET, RATE};
+use crate::encode::{DELAY, Encoder, PACKET, RATE};
 pub use crate::error::Error;
 
 /// A step between what was heard and the next access unit beyond this is a gap: sound is not stretched over it.
@@ -24,7 +24,7 @@ const GAP: Timestamp = Timestamp::from_millis(60);
 /// An Opus packet of 20 ms and its place on the stream's timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// When it is heard.
+    /// When what its decoder makes of it is heard.
     pub at: Timestamp,
     /// RFC 6716.
     pub payload: Bytes,
@@ -62,7 +62,7 @@ impl Transcoder {
     /// [`Error::Damaged`] for one that cannot be decoded; the next may be fine.
     pub fn handle_frame(&mut self, at: Timestamp, unit: &[u8], out: &mut Vec<Packet>) -> Result<(), Error> {
         let samples = self.decoder.decode(unit)?;
-        let begins = at.saturating_sub(self.decoder.delay());
+        let begins = at.saturating_sub(self.decoder.delay()).saturating_sub(self.length(DELAY * self.channels));
         let expected = self.at.map(|from| from.saturating_add(self.length(self.waiting.len())));
         let step = expected.map_or(i64::MAX, |expected| begins.saturating_sub(expected).nanos().saturating_abs());
         if step > GAP.nanos() {
