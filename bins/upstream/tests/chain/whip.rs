@@ -41,6 +41,18 @@ async fn ffmpeg_publishes_by_whip() {
     assert_eq!((decoded.pictures, decoded.complaints.as_str()), (50, ""));
 }
 
+/// So does Debian's `simple-whip-client` with one pipeline, which uses the same element.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gstreamer_publishes_without_a_bundle() {
+    let (Some(python), Some(ffmpeg)) = (find(Peer::GStreamer), find(Peer::Ffmpeg)) else { return };
+    let upstream = Upstream::start().await;
+    let url = upstream.url("http", "/whip/film/b");
+    let _publisher = Program::spawn("webrtcbin", &mut webrtcbin(&python, &["video", &url]));
+    api::until_stream(&upstream.address, "film/b", "live").await;
+    let decoded = media::decode(&ffmpeg, &upstream.url("http", "/live/film/b.flv"), 50).await;
+    assert_eq!((decoded.pictures, decoded.complaints.as_str()), (50, ""));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gstreamer_plays_by_whep() {
     let Some(python) = find(Peer::GStreamer) else { return };

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 const CANDIDATE: &str = "a=candidate:";
 const END: &str = "a=end-of-candidates";
+const MEDIA: &str = "m=";
 
 /// A candidate of ours as peers are to read it: by TCP we accept connections (RFC 6544 section 4.5).
 pub(super) fn passive(candidate: &str) -> Cow<'_, str> {
@@ -15,7 +16,20 @@ pub(super) fn passive(candidate: &str) -> Cow<'_, str> {
     }
 }
 
-/// Moves the candidates to the first media section that is not refused. The stack writes them into the first of all,
+/// Which of the media sections is refused only because the peer offers no bundle (RFC 9143): the stack refuses all of them
+/// then, though its transport is free for the first. A section refused for itself says nothing of ICE.
+fn unbundled(description: &str) -> Option<usize> {
+    if description.contains("\na=group:BUNDLE") {
+        return None;
+    }
+    let mut sections = 0;
+    description.lines().find_map(|line| {
+        sections += usize::from(line.starts_with(MEDIA));
+        line.starts_with("a=ice-ufrag:").then(|| sections.checked_sub(1)).flatten()
+    })
+}
+
+/// Takes the first media section that a peer offers without a bundle, and moves the candidates to the first media section that is not refused. The stack writes them into the first of all,
 /// where a browser ignores them if that one is refused (RFC 9429 section 5.10: nothing of it is processed). Candidates of
 /// a second component go: RTP and RTCP share one.
 pub(super) fn tidied(description: &str) -> String {
@@ -32,15 +46,21 @@ pub(super) fn tidied(description: &str) -> String {
         }
     };
     let (mut here, mut done) = (false, false);
+    let mut taken = unbundled(description);
     for line in lines().filter(|line| !is_ours(line)) {
-        if line.starts_with("m=") {
+        let mut line = Cow::Borrowed(line);
+        if line.starts_with(MEDIA) {
+            if taken == Some(0) {
+                line = Cow::Owned(line.replacen(" 0 ", " 9 ", 1));
+            }
+            taken = taken.and_then(|more| more.checked_sub(1));
             if here {
                 put(&candidates);
                 done = true;
             }
             here = !done && line.split(' ').nth(1) != Some("0");
         }
-        put(&[line]);
+        put(&[&line]);
     }
     if here || !done {
         put(&candidates);
@@ -81,6 +101,22 @@ mod tests {
             ([HEAD, data].concat(), [HEAD, data].concat()),
         ] {
             assert_eq!(tidied(&before), after);
+        }
+    }
+
+    #[test]
+    fn the_first_section_without_a_bundle_is_taken() {
+        let refused = "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
+        let section = |kind: &str, port: u16| {
+            format!("m={kind} {port} UDP/TLS/RTP/SAVPF 96 0\r\na=mid:{kind}\r\na=ice-ufrag:x\r\n")
+        };
+        let [audio, video] = ["audio", "video"].map(|kind| section(kind, 0));
+        let tidied = |parts: &[&str]| tidied(&parts.concat());
+        assert_eq!(tidied(&["v=0\r\n", &video]), ["v=0\r\n", &section("video", 9)].concat());
+        let first = ["v=0\r\n", refused, &section("video", 9), CANDIDATES, &audio].concat();
+        assert_eq!(tidied(&["v=0\r\n", refused, CANDIDATES, &video, &audio]), first);
+        for alone in [["v=0\r\n", refused], [HEAD, &video]] {
+            assert_eq!(tidied(&alone), alone.concat());
         }
     }
 }

@@ -3,6 +3,7 @@
 webrtcbin.py play URL FRAMES [H264|H265]: ends well when so many pictures and packets of sound are decoded.
 webrtcbin.py claps URL SECONDS: says when the picture turns from dark to light and when a sound begins.
 webrtcbin.py publish URL: VP8 and Opus, until it is killed.
+webrtcbin.py video URL: H.264 alone, offered without a bundle as webrtcbin does unless it is told otherwise.
 """
 import array
 import sys
@@ -138,7 +139,14 @@ def caps(media, encoding, rate, number):
     )
 
 
-if action == "publish":
+if action == "video":
+    pipeline = Gst.parse_launch(
+        "webrtcbin name=peer videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=25/1 ! "
+        "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! video/x-h264,profile=constrained-baseline ! "
+        "rtph264pay pt=96 ! application/x-rtp,media=video,encoding-name=H264,payload=96 ! peer."
+    )
+    peer = pipeline.get_by_name("peer")
+elif action == "publish":
     pipeline = Gst.parse_launch(
         "webrtcbin name=peer bundle-policy=max-bundle "
         "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=25/1 ! "
