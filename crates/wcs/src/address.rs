@@ -18,6 +18,16 @@ pub(crate) fn canonical(uri: &str) -> Option<String> {
     Some(url.into())
 }
 
+/// The protocols of republishing, as they register themselves with the table of relays.
+pub(crate) const RTMP: [&str; 2] = ["rtmp", "rtmps"];
+
+/// Where a stream goes that is republished: the stream's name is put behind the address, unless that is the full one.
+pub(crate) fn republished(url: &str, name: &str, is_full: bool) -> Option<String> {
+    let target = if is_full { url.to_owned() } else { format!("{}/{name}", url.trim_end_matches('/')) };
+    let known = Url::parse(&target).is_ok_and(|url| RTMP.contains(&url.scheme()) && url.has_host());
+    known.then_some(target)
+}
+
 /// The other spelling of a canonical address, for a server that refuses the first.
 pub(crate) fn without_path(url: &Url) -> Option<Url> {
     (url.path() == PATH).then(|| {

@@ -8,12 +8,13 @@ use sluicegate_net::allowance::Allowance;
 
 mod action;
 mod config;
+mod event;
 
 pub use action::{Action, Ended, Media, Wish};
 pub use config::Config;
 
-use crate::Error;
 use crate::message::{ClientMessage, Role, ServerMessage, Status, StreamKey, StreamRequest, StreamStatus};
+use crate::{Error, Muted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -54,6 +55,8 @@ pub struct Session {
     state: State,
     heard: Instant,
     allowance: Allowance,
+    /// Events that go to the server.
+    events: Allowance,
     media: Media,
     texts: VecDeque<String>,
     actions: VecDeque<Action>,
@@ -68,6 +71,7 @@ impl Session {
             state: State::Greeting { deadline: now + config.answer },
             heard: now,
             allowance: Allowance::new(now, config.burst, config.rate),
+            events: Allowance::new(now, config.event_burst, config.event_rate),
             config,
             wish,
             media: Media { video: true, audio: true },
@@ -97,6 +101,11 @@ impl Session {
             }
             ServerMessage::Status(status) if status.media_session_id == self.wish.media_session_id => {
                 self.told(status);
+            }
+            ServerMessage::StreamEvent { media_session_id, kind, payload }
+                if media_session_id == self.wish.media_session_id =>
+            {
+                self.heard_event(kind, payload);
             }
             _ => {}
         }
@@ -135,6 +144,7 @@ impl Session {
             max_bitrate: Some(0),
             record: false,
             custom: None,
+            rtmp_url: None,
         };
         self.send(&if play { ClientMessage::Play(request) } else { ClientMessage::Publish(request) });
     }
@@ -149,7 +159,7 @@ impl Session {
         self.actions.push_back(Action::Accept(sdp));
     }
 
-    fn told(&mut self, StreamStatus { status, info, .. }: StreamStatus) {
+    fn told(&mut self, StreamStatus { status, info, audio_muted, video_muted, .. }: StreamStatus) {
         if status.is_ended() {
             let leaving = matches!(self.state, State::Leaving { .. });
             return self.end(if leaving { Ended::Stopped } else { Ended::Server { status, info } });
@@ -158,6 +168,8 @@ impl Session {
         if waiting && status == self.wish.role.up() {
             self.state = State::Up;
             self.actions.push_back(Action::Up);
+            let muted = Muted { audio: audio_muted, video: video_muted };
+            muted.events().for_each(|kind| self.heard_event(kind.to_owned(), None));
         }
     }
 

@@ -15,6 +15,7 @@ mod address;
 mod error;
 mod hooks;
 mod metrics;
+mod muted;
 #[cfg(test)]
 mod recorded;
 mod registry;
@@ -28,6 +29,7 @@ pub use error::Error;
 pub use hooks::{Config as Hooks, METHODS};
 pub use media::Media;
 pub use message::Role;
+pub use muted::Muted;
 pub use service::{Config, Gate, Parts, Permissions, Service};
 
 /// For fuzzing: reads any bytes as a message of either side and lets both sessions hear it. Must return.

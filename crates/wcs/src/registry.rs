@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use crate::Muted;
 use crate::message::Role;
 use crate::server::Stream;
 use crate::socket::Takeover;
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     /// The REST interface ends the session.
     Disconnect,
 }
+
+/// What a publisher tells its players: what kind of event, and what comes along.
+pub(crate) type Told = (String, Option<Value>);
 
 /// A connected client.
 #[derive(Debug, Clone)]
@@ -60,14 +64,18 @@ impl Entry {
     }
 }
 
-/// The connected clients.
-#[derive(Debug, Default)]
-pub(crate) struct Registry(Mutex<Table>);
+/// The connected clients. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Registry(Arc<Mutex<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
     entries: BTreeMap<u64, Entry>,
     last: u64,
+    /// What publishers have muted, by the stream's name; those that have muted nothing are not in it.
+    muted: BTreeMap<String, Muted>,
+    /// Relays that hear what publishers of a name tell, as its players do.
+    relays: Vec<(String, mpsc::Sender<Told>)>,
 }
 
 impl Registry {
@@ -144,9 +152,49 @@ impl Registry {
         self.lock().entries.values().cloned().collect()
     }
 
-    /// Tells all sessions that play a name something.
-    pub(crate) fn tell_players(&self, name: &str, command: &Command) {
-        let table = self.lock();
-        table.entries.values().filter(|entry| entry.plays(name)).for_each(|entry| entry.send(command.clone()));
+    /// The publisher of a name tells its players something, and those who come later if it concerns them.
+    pub(crate) fn tell(&self, name: &str, kind: &str, payload: Option<&Value>) {
+        let mut table = self.lock();
+        let mut muted = table.muted.remove(name).unwrap_or_default();
+        muted.note(kind);
+        if muted != Muted::default() {
+            table.muted.insert(name.to_owned(), muted);
+        }
+        let (name, kind, payload) = (name.to_owned(), kind.to_owned(), payload.cloned());
+        for (_, relay) in table.relays.iter().filter(|(heard, _)| *heard == name) {
+            // A relay that does not keep up misses it, as a session does.
+            let _ = relay.try_send((kind.clone(), payload.clone()));
+        }
+        table.tell_players(&name.clone(), &Command::Event { name, kind, payload });
+    }
+
+    /// What the publisher of a name has muted.
+    pub(crate) fn muted(&self, name: &str) -> Muted {
+        self.lock().muted.get(name).copied().unwrap_or_default()
+    }
+
+    /// What the publishers of a name tell from now on, as long as somebody listens.
+    pub(crate) fn listen(&self, name: &str) -> mpsc::Receiver<Told> {
+        let mut table = self.lock();
+        table.relays.retain(|(_, relay)| !relay.is_closed());
+        let (told, hearing) = mpsc::channel(WAITING);
+        table.relays.push((name.to_owned(), told));
+        hearing
+    }
+
+    /// The publisher of a name is gone, with what it has muted.
+    pub(crate) fn unpublished(&self, name: &str) {
+        self.lock().muted.remove(name);
+    }
+
+    /// Tells all sessions that play a name that it has ended.
+    pub(crate) fn end_players(&self, name: &str, info: &'static str) {
+        self.lock().tell_players(name, &Command::PublisherEnd { name: name.to_owned(), info });
+    }
+}
+
+impl Table {
+    fn tell_players(&self, name: &str, command: &Command) {
+        self.entries.values().filter(|entry| entry.plays(name)).for_each(|entry| entry.send(command.clone()));
     }
 }

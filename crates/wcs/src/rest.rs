@@ -8,6 +8,7 @@ mod connection;
 mod filter;
 mod pull;
 mod push;
+mod rtsp;
 mod stream;
 mod table;
 
@@ -21,6 +22,8 @@ use serde_json::{Map, Value};
 
 use self::answer::{Answered, Fault};
 use crate::Service;
+
+pub(crate) use self::rtsp::pulled_from;
 
 /// Bytes of a request's body: names and an address.
 const MAX_BODY: usize = 64 << 10;
@@ -57,6 +60,10 @@ async fn act(service: &Service, method: &Method, path: &str, body: &Bytes) -> An
         "push/find_all" => push::find(service, &Map::new()),
         "push/find" => push::find(service, &fields),
         "push/terminate" => push::terminate(service, &fields).await,
+        "rtsp/startup" => rtsp::startup(service, &fields).await,
+        "rtsp/find_all" => rtsp::find(service, &Map::new()),
+        "rtsp/find" => rtsp::find(service, &fields),
+        "rtsp/terminate" => rtsp::terminate(service, &fields).await,
         "stream/find_all" => stream::find(service, &Map::new()),
         "stream/find" => stream::find(service, &fields),
         "stream/terminate" => stream::terminate(service, &fields),

@@ -12,6 +12,7 @@ use crate::{Error, info};
 mod action;
 mod admission;
 mod config;
+mod event;
 mod keep;
 mod stream;
 
@@ -130,9 +131,7 @@ impl Session {
                 self.actions.push_back(Action::Find { id: key.media_session_id, name: key.name });
             }
             ClientMessage::StreamEvent { media_session_id, kind, payload } => {
-                let published = self.streams.get(&media_session_id).filter(|stream| stream.role == Role::Publish);
-                let action = published.map(|stream| Action::Tell { name: stream.name.clone(), kind, payload });
-                self.actions.extend(action);
+                self.told(&media_session_id, kind, payload);
             }
             ClientMessage::SendData { operation_id, payload } => {
                 self.actions.push_back(Action::Data { operation_id, payload });
@@ -183,6 +182,7 @@ impl Session {
     fn release(&mut self, now: Instant, id: &str, status: Status, info: &'static str) {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_ending()) else { return };
         let (id, role, name) = (id.to_owned(), stream.role, stream.name.clone());
+        let held = stream.holds_its_name();
         if role == Role::Publish {
             let told = (info != info::STOPPED_BY_PUBLISHER).then_some(info);
             stream.phase = Phase::Ending { deadline: now + self.config.ending, status, info: told };
@@ -191,7 +191,7 @@ impl Session {
             self.streams.remove(&id);
             self.send(&ServerMessage::Status(status));
         }
-        self.actions.push_back(Action::Release { id, role, name, info });
+        self.actions.push_back(Action::Release { id, role, name, held, info });
     }
 
     /// The answer to a stream's offer.
@@ -199,6 +199,10 @@ impl Session {
         let Some(stream) = self.streams.get_mut(id) else { return };
         if matches!(stream.phase, Phase::Answering { .. }) {
             stream.phase = Phase::Connecting { deadline: now + self.config.connect };
+            let (name, muted) = (stream.name.clone(), stream.muted);
+            for kind in muted.events() {
+                self.actions.push_back(Action::Tell { name: name.clone(), kind: kind.to_owned(), payload: None });
+            }
             self.send(&ServerMessage::RemoteSdp { media_session_id: id.to_owned(), sdp: answer });
         }
     }
@@ -220,6 +224,8 @@ impl Session {
         let waits = |stream: &&mut Stream| matches!(stream.phase, Phase::Answering { .. } | Phase::Connecting { .. });
         let Some(stream) = self.streams.get_mut(id).filter(waits) else { return };
         stream.phase = Phase::Up;
+        let republish = stream.republish.clone().map(|url| Action::Republish { name: stream.name.clone(), url });
+        self.actions.extend(republish);
         let status = stream.status(id.to_owned(), stream.role.up(), None);
         self.send(&ServerMessage::Status(status));
     }
@@ -241,16 +247,6 @@ impl Session {
     pub fn handle_availability(&mut self, id: String, available: bool) {
         let info = (!available).then(|| info::STREAM_NOT_FOUND.to_owned());
         self.send(&ServerMessage::Available { media_session_id: id, available, info });
-    }
-
-    /// A publisher of `name` tells its players something.
-    pub fn handle_event(&mut self, name: &str, kind: &str, payload: Option<&Value>) {
-        let playing = |stream: &Stream| stream.role == Role::Play && stream.name == name && stream.phase == Phase::Up;
-        let ids: Vec<String> = self.ids(playing);
-        for media_session_id in ids {
-            let (kind, payload) = (kind.to_owned(), payload.cloned());
-            self.send(&ServerMessage::StreamEvent { media_session_id, kind, payload });
-        }
     }
 
     /// The publisher of `name` has ended, and so do its players.
@@ -305,8 +301,8 @@ impl Session {
         self.state = State::Closed;
         self.texts.clear();
         for (id, stream) in std::mem::take(&mut self.streams).into_iter().filter(|(_, stream)| !stream.is_ending()) {
-            let info = info::STOPPED_BY_SESSION;
-            self.actions.push_back(Action::Release { id, role: stream.role, name: stream.name, info });
+            let (held, info) = (stream.holds_its_name(), info::STOPPED_BY_SESSION);
+            self.actions.push_back(Action::Release { id, role: stream.role, name: stream.name, held, info });
         }
     }
 

@@ -116,7 +116,9 @@ impl Service {
     /// Makes the service and registers its protocol with the relays.
     #[must_use]
     pub fn new(parts: Parts, config: Config) -> Self {
+        let registry = Registry::default();
         let target = WcsTarget {
+            registry: registry.clone(),
             media: Arc::clone(&parts.media),
             tls: parts.tls.clone(),
             config: config.relay.clone(),
@@ -128,7 +130,7 @@ impl Service {
         let hooks = config.hooks.clone().map(|hooks| Hooks::start(hooks, parts.tls.clone(), &parts.shutdown));
         let mut config = config;
         config.session.reports = hooks.is_some();
-        Self(Arc::new(Inner { parts, config, registry: Registry::default(), hooks }))
+        Self(Arc::new(Inner { parts, config, registry, hooks }))
     }
 
     /// For the main port: `/websocket` and `/rest-api/…`.

@@ -241,17 +241,21 @@ impl Link {
         match heard {
             Heard::Named(name) => self.session.handle_name(id, name),
             Heard::Answered(sdp) => self.session.handle_answer(Instant::now(), id, sdp),
-            Heard::Connected => self.session.handle_connected(id),
+            Heard::Connected => {
+                let stream = self.session.streams().find(|(known, _)| *known == id);
+                let muted = stream.map(|(_, stream)| self.inner.registry.muted(&stream.name));
+                self.session.handle_muted(id, muted.unwrap_or_default());
+                self.session.handle_connected(id);
+            }
             Heard::Ended(failure) => {
                 tracing::info!(stream = id, why = failure.detail, info = failure.end.info, "a WCS stream ended");
                 if !failure.end.in_order {
                     crate::metrics::failure(failure.end.info);
                 }
                 self.legs.remove(id);
-                let published = self.session.streams().find(|(known, _)| *known == id);
-                let published = published.filter(|(_, stream)| stream.role == Role::Publish);
-                let was_up = published.filter(|(_, stream)| stream.standing() == stream.role.up());
-                let name = was_up.map(|(_, stream)| stream.name.clone());
+                let stream = self.session.streams().find(|(known, _)| *known == id);
+                let held = stream.filter(|(_, stream)| stream.holds_its_name());
+                let name = held.map(|(_, stream)| stream.name.clone());
                 self.session.handle_end(id, &failure.end);
                 name.into_iter().for_each(|name| self.publisher_ended(&name, info::STOPPED_BY_PUBLISHER));
             }
@@ -260,8 +264,8 @@ impl Link {
     }
 
     fn publisher_ended(&self, name: &str, info: &'static str) {
-        let command = Command::PublisherEnd { name: name.to_owned(), info };
-        self.inner.registry.tell_players(name, &command);
+        self.inner.registry.unpublished(name);
+        self.inner.registry.end_players(name, info);
     }
 
     /// Does what the session wants done. Returns what becomes of its socket, when it is over.
@@ -282,10 +286,12 @@ impl Link {
                 Action::Answer { id, role, name, offer, custom } => {
                     self.answer(&id, role, &name, offer, custom.as_ref())
                 }
-                Action::Release { id, role: Role::Publish, name, info } => {
+                Action::Release { id, role: Role::Publish, name, held, info } => {
                     let about = json!({ "mediaSessionId": id, "name": name, "published": true, "info": info });
                     self.tell(hooks::UNPUBLISH, about);
-                    self.publisher_ended(&name, info);
+                    if held {
+                        self.publisher_ended(&name, info);
+                    }
                     // Its end is still heard: only then the publisher is told.
                     self.legs.get(&id).iter().for_each(|leg| leg.stop.cancel());
                 }
@@ -295,14 +301,14 @@ impl Link {
                     self.legs.remove(&id);
                 }
                 Action::Find { id, name } => {
-                    let available = StreamName::parse(&name)
-                        .is_ok_and(|name| application::is_available(&self.inner.parts.hub, &name));
+                    let available = application::named(&self.inner, &name)
+                        .is_some_and(|name| application::is_available(&self.inner.parts.hub, &name));
                     self.session.handle_availability(id, available);
                 }
                 Action::Tell { name, kind, payload } => {
-                    let command = Command::Event { name: name.clone(), kind, payload };
-                    self.inner.registry.tell_players(&name, &command);
+                    self.inner.registry.tell(&name, &kind, payload.as_ref());
                 }
+                Action::Republish { name, url } => application::republish(&self.inner, &name, &url),
                 Action::Resume { token, fields } => match self.inner.registry.kept(&token) {
                     Some(to) => return Some(Over::Handed(to, fields)),
                     None => self.session.handle_unknown(Instant::now(), fields),
@@ -320,13 +326,16 @@ impl Link {
             Role::Play => self.permissions.play,
         };
         crate::metrics::stream(if role == Role::Publish { "publish" } else { "play" });
-        let stream = StreamName::parse(name);
+        let stream = match role {
+            Role::Publish => StreamName::parse(name).ok(),
+            Role::Play => application::named(&self.inner, name),
+        };
         let refusal = match (&stream, role) {
-            _ if !allowed => Some(info::RESTRICTED),
+            _ if !allowed || !self.may_republish(id) => Some(info::RESTRICTED),
             _ if self.inner.registry.is_taken(self.key, id) => Some(info::SESSION_ID_IN_USE),
-            (Err(_), Role::Publish) => Some(info::FAILED),
-            (Err(_), Role::Play) => Some(info::STREAM_NOT_FOUND),
-            (Ok(name), Role::Play)
+            (None, Role::Publish) => Some(info::FAILED),
+            (None, Role::Play) => Some(info::STREAM_NOT_FOUND),
+            (Some(name), Role::Play)
                 if self.inner.hooks.is_none() && !application::is_available(&self.inner.parts.hub, name) =>
             {
                 Some(info::STREAM_NOT_FOUND)
@@ -334,13 +343,14 @@ impl Link {
             _ => None,
         };
         let stream = match (refusal, stream) {
-            (None, Ok(stream)) => stream,
+            (None, Some(stream)) => stream,
             (refusal, _) => {
                 let info = refusal.unwrap_or(info::FAILED);
                 crate::metrics::failure(info);
                 return self.session.handle_end(id, &End { in_order: false, info });
             }
         };
+        self.session.handle_name(id, stream.to_string());
         self.legs_made += 1;
         let (number, stop) = (self.legs_made, CancellationToken::new());
         let (heard, key) = (self.heard.clone(), id.to_owned());

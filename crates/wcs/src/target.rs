@@ -10,12 +10,14 @@ use sluicegate_hub::relay::{Direction, Progress, Spec, Target, TargetError, Tran
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws::{self, WebSocket};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use crate::client::{Action, Config, Ended, Session, Wish};
 use crate::media::{Accept, Event, Failure, Leg, Media, MediaFuture, Offer};
 use crate::message::Role;
+use crate::registry::{Registry, Told};
 use crate::{address, info};
 
 /// How long one message may take to be accepted by a connection.
@@ -27,6 +29,7 @@ const APP_KEY: &str = "defaultApp";
 
 /// Publishes at other servers and plays from them.
 pub(crate) struct WcsTarget {
+    pub(crate) registry: Registry,
     pub(crate) media: Arc<dyn Media>,
     pub(crate) tls: ClientTls,
     pub(crate) config: Config,
@@ -37,6 +40,7 @@ pub(crate) struct WcsTarget {
 impl Target for WcsTarget {
     fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
         let (media, tls, config, dial) = (Arc::clone(&self.media), self.tls.clone(), self.config.clone(), self.dial);
+        let registry = self.registry.clone();
         // The program waits for the goodbye.
         let guard = self.shutdown.guard();
         Box::pin(async move {
@@ -59,7 +63,8 @@ impl Target for WcsTarget {
             let patience = config.answer;
             let session = Session::new(config, wish.clone(), Instant::now());
             let (stream, accept, leg) = (spec.stream, None, None);
-            let mut relay = Relay { session, wish, stream, media, progress, patience, accept, leg };
+            let told = (role == Role::Publish).then(|| registry.listen(stream.as_str()));
+            let mut relay = Relay { session, wish, stream, registry, told, media, progress, patience, accept, leg };
             let ended = relay.run(&mut websocket).await;
             relay.end().await;
             let _ = tokio::time::timeout(CLOSE, websocket.close(None)).await;
@@ -94,6 +99,9 @@ struct Relay {
     session: Session,
     wish: Wish,
     stream: StreamName,
+    registry: Registry,
+    /// What the publisher of the stream tells its players.
+    told: Option<mpsc::Receiver<Told>>,
     media: Arc<dyn Media>,
     progress: Progress,
     /// How long the media engine may take.
@@ -132,6 +140,9 @@ impl Relay {
                     Some(Ok(_)) => {}
                 },
                 event = next(&mut self.leg) => self.hear(event),
+                (kind, payload) = next_told(&mut self.told) => {
+                    self.session.handle_event(Instant::now(), &kind, payload);
+                }
                 () = stopped.cancelled(), if !stopping => {
                     stopping = true;
                     self.session.stop(Instant::now());
@@ -143,7 +154,10 @@ impl Relay {
 
     /// Ends the media and waits for it, so that a name into which it was pulled is free when the relay is over.
     async fn end(self) {
-        let Self { accept, leg, .. } = self;
+        let Self { accept, leg, wish, registry, stream, .. } = self;
+        if wish.role == Role::Play {
+            registry.unpublished(stream.as_str());
+        }
         let Some(Leg { mut events, guard }) = leg else { return };
         drop((accept, guard));
         let over = async { while !matches!(events.recv().await, Some(Event::Ended(_)) | None) {} };
@@ -171,8 +185,14 @@ impl Relay {
                     self.fail(&failure);
                 }
             }
-            Action::Up if self.wish.role == Role::Publish => self.progress.publishing(),
+            Action::Up if self.wish.role == Role::Publish => {
+                self.progress.publishing();
+                for kind in self.registry.muted(self.stream.as_str()).events() {
+                    self.session.handle_event(Instant::now(), kind, None);
+                }
+            }
             Action::Up => self.progress.playing(),
+            Action::Tell { kind, payload } => self.registry.tell(self.stream.as_str(), &kind, payload.as_ref()),
             Action::Ended(ended) => return Some(ended),
         }
         None
@@ -207,6 +227,17 @@ async fn in_time<T>(patience: Duration, operation: MediaFuture<T>) -> Result<T, 
 async fn next(leg: &mut Option<Leg>) -> Event {
     match leg {
         Some(leg) => leg.events.recv().await.unwrap_or_else(|| Event::Ended(Failure::silent())),
+        None => std::future::pending().await,
+    }
+}
+
+/// The next thing that the publisher tells; never where nobody listens.
+async fn next_told(told: &mut Option<mpsc::Receiver<Told>>) -> Told {
+    match told {
+        Some(receiver) => match receiver.recv().await {
+            Some(told) => told,
+            None => std::future::pending().await,
+        },
         None => std::future::pending().await,
     }
 }

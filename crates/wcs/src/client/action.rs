@@ -1,5 +1,7 @@
 //! What a session is for, wants done, and comes to.
 
+use serde_json::Value;
+
 #[cfg(doc)]
 use super::{Config, Session};
 use crate::message::{Role, Status};
@@ -27,6 +29,13 @@ pub enum Action {
     Accept(String),
     /// The stream is up.
     Up,
+    /// Tell the players of our copy something, as its publisher at the server does.
+    Tell {
+        /// What kind of event.
+        kind: String,
+        /// What comes along.
+        payload: Option<Value>,
+    },
     /// The stream is over and the socket is to be closed; nothing follows.
     Ended(Ended),
 }

@@ -18,6 +18,12 @@ pub struct Config {
     pub burst: u32,
     /// Messages a second that it may send for long. Default 100.
     pub rate: u32,
+    /// Events of a publisher that go to the server at once. Default 100, half of what our own servers take.
+    pub event_burst: u32,
+    /// Events a second for long; further ones stay here. Default 25.
+    pub event_rate: u32,
+    /// Bytes of an event that goes to the server. Default 64 KiB, half of what our own servers take.
+    pub event_bytes: usize,
 }
 
 impl Default for Config {
@@ -29,6 +35,9 @@ impl Default for Config {
             goodbye: Duration::from_secs(1),
             burst: 400,
             rate: 100,
+            event_burst: 100,
+            event_rate: 25,
+            event_bytes: 64 << 10,
         }
     }
 }

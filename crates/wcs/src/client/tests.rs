@@ -222,3 +222,38 @@ fn each_step_has_its_deadline() {
     up.handle_text(now, status).unwrap();
     assert_eq!(ended(&mut up), (50 * SECOND, Ended::Silence));
 }
+
+#[test]
+fn what_publishers_tell_goes_through() {
+    let event = |kind: &str| server::Action::Tell { name: "door".into(), kind: kind.into(), payload: None };
+    let mut push = Pair::up(Role::Publish);
+    push.client.handle_event(push.now, "audioMuted", None);
+    push.client.handle_event(push.now, "data", Some("x".repeat(70_000).into()));
+    push.carry();
+    assert_eq!(push.server_did, [event("audioMuted")], "what is too long for the server stays here");
+    (0..200).for_each(|_| push.client.handle_event(push.now, "data", None));
+    push.carry();
+    assert_eq!(push.server_did.len(), 100, "so does what would be too much for it");
+
+    let mut pull = Pair::up(Role::Play);
+    for kind in ["videoMuted", "resize"] {
+        pull.server.handle_event("door", kind, None);
+    }
+    pull.client.handle_event(pull.now, "audioMuted", None);
+    pull.carry();
+    assert_eq!(pull.client_did, [Action::Tell { kind: "videoMuted".into(), payload: None }], "the rest is our own");
+    assert_eq!(pull.server_did, []);
+}
+
+#[test]
+fn what_is_muted_already_comes_with_the_status() {
+    let now = Instant::now();
+    let mut client = Session::new(Config::default(), wish(Role::Play), now);
+    client.handle_text(now, r#"{"message":"getUserData","data":[{}]}"#).unwrap();
+    client.handle_offer(now, "offer".into(), Media { video: true, audio: true });
+    let up = r#"{"message":"notifyStreamStatusEvent","data":[{"mediaSessionId":"ours","status":"PLAYING",
+        "audioState":{"muted":true},"videoState":"odd"}]}"#;
+    client.handle_text(now, up).unwrap();
+    let did: Vec<_> = std::iter::from_fn(|| client.poll_action()).collect();
+    assert_eq!(did, [Action::Offer, Action::Up, Action::Tell { kind: "audioMuted".into(), payload: None }]);
+}

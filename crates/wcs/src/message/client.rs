@@ -89,11 +89,20 @@ pub struct StreamRequest {
     /// Whatever the page gives for the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<Value>,
+    /// Where the stream is to be republished by RTMP.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
+    pub rtmp_url: Option<String>,
 }
 
 /// A number that nothing depends on: whatever is none is left out.
 fn number<'de, D: Deserializer<'de>>(source: D) -> Result<Option<u64>, D::Error> {
     Value::deserialize(source).map(|value| value.as_u64())
+}
+
+/// A text; pages leave fields empty that they do not use.
+fn text<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
+    let text = Value::deserialize(source)?;
+    Ok(text.as_str().filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
 /// What names a stream in requests that need no more.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Envelope, StreamEvent, insert, read, value, write};
 use crate::Error;
+use crate::muted::state;
 
 /// A server's message.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +84,12 @@ pub struct StreamStatus {
     /// `WebRTC`.
     #[serde(default)]
     pub media_provider: String,
+    /// Whether the publisher of a played stream has muted its sound.
+    #[serde(default, rename = "audioState", with = "state", skip_serializing_if = "state::is_audible")]
+    pub audio_muted: bool,
+    /// Whether it has muted its pictures.
+    #[serde(default, rename = "videoState", with = "state", skip_serializing_if = "state::is_audible")]
+    pub video_muted: bool,
 }
 
 /// How a stream stands.
@@ -243,6 +250,8 @@ impl StreamStatus {
             has_audio: false,
             record: false,
             media_provider: String::new(),
+            audio_muted: false,
+            video_muted: false,
         }
     }
 }

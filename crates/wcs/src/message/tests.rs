@@ -94,9 +94,9 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn request() -> impl Strategy<Value = StreamRequest> {
-    let number = proptest::option::of(any::<u64>());
-    (text(), text(), any::<(bool, bool, bool)>(), text(), number).prop_map(
-        |(media_session_id, name, (published, has_video, has_audio), sdp, width)| StreamRequest {
+    let (number, url) = (proptest::option::of(any::<u64>()), proptest::option::of("rtmp://[a-z/]{0,20}"));
+    (text(), text(), any::<(bool, bool, bool)>(), text(), number, url).prop_map(
+        |(media_session_id, name, (published, has_video, has_audio), sdp, width, rtmp_url)| StreamRequest {
             media_session_id,
             name,
             published,
@@ -104,6 +104,7 @@ fn request() -> impl Strategy<Value = StreamRequest> {
             has_audio,
             sdp,
             width,
+            rtmp_url,
             ..StreamRequest::default()
         },
     )
@@ -134,8 +135,16 @@ proptest! {
     }
 
     #[test]
-    fn server_messages_come_back(id in text(), sdp in text(), available: bool, info in proptest::option::of(text())) {
+    fn server_messages_come_back(
+        id in text(), sdp in text(), available: bool, muted: bool, info in proptest::option::of(text()),
+    ) {
+        let status = StreamStatus {
+            media_session_id: id.clone(), status: Status::Playing, info: info.clone(), name: sdp.clone(),
+            published: available, has_video: muted, has_audio: available, record: muted, media_provider: id.clone(),
+            audio_muted: muted, video_muted: available,
+        };
         for message in [
+            ServerMessage::Status(status),
             ServerMessage::RemoteSdp { media_session_id: id.clone(), sdp },
             ServerMessage::Available { media_session_id: id.clone(), available, info },
             ServerMessage::DataStatus { operation_id: id, accepted: available },

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 use sluicegate_hub::StreamName;
-use sluicegate_hub::relay::{Direction, Retry, Spec, Standing, State, Status};
+use sluicegate_hub::relay::{Direction, Retry, Spec, Standing, Status};
 
 use super::answer::{self, Answered, Fault};
 use super::{filter, table};
 use crate::service::PROTOCOL;
-use crate::{Service, address, info};
+use crate::{Service, address};
 
 pub(super) async fn push(service: &Service, fields: &Map<String, Value>) -> Answered {
     let spec = spec(Direction::Push, fields)?;
@@ -25,12 +25,7 @@ pub(super) async fn push(service: &Service, fields: &Map<String, Value>) -> Answ
 
 pub(super) async fn pull(service: &Service, fields: &Map<String, Value>) -> Answered {
     let spec = spec(Direction::Pull, fields)?;
-    let status = service.0.parts.hub.stream(&spec.stream);
-    let published = status.is_some_and(|status| status.publisher.is_some() || status.owner.is_some());
-    let pulled = |relay: &Status| relay.spec.direction == Direction::Pull && relay.spec.stream == spec.stream;
-    if published || live(service).iter().any(pulled) {
-        return Err(Fault::conflict(format!("{}: {}", info::NAME_IN_USE, spec.stream)));
-    }
+    table::check_free(service, &spec.stream)?;
     table::begin(service, spec).await.map(|_| None)
 }
 
@@ -51,7 +46,7 @@ fn spec(direction: Direction, fields: &Map<String, Value>) -> Result<Spec, Fault
 }
 
 fn live(service: &Service) -> Vec<Status> {
-    table::live(service, &[PROTOCOL])
+    table::live(&service.0.parts.relays, &[PROTOCOL])
 }
 
 pub(super) fn find(service: &Service, filter: &Map<String, Value>) -> Answered {
@@ -84,20 +79,14 @@ fn canonical(filter: &Map<String, Value>) -> Map<String, Value> {
 }
 
 fn entry(relay: &Status) -> Value {
-    let Standing { state, reason, remote_id, .. } = &relay.standing;
-    let status = match state {
-        State::Connecting if remote_id.is_some() => "PENDING",
-        State::New | State::Connecting => "NEW",
-        State::Retrying => "FAILED",
-        ended => ended.name(),
-    };
+    let Standing { reason, remote_id, .. } = &relay.standing;
     let mut entry = json!({
         "localMediaSessionId": format!("relay-{}", relay.id),
         "remoteMediaSessionId": remote_id,
         "localStreamName": relay.spec.stream.as_str(),
         "remoteStreamName": relay.spec.remote,
         "uri": address::canonical(&relay.spec.target).unwrap_or_else(|| relay.spec.target.clone()),
-        "status": status,
+        "status": table::status(relay),
         "direction": relay.spec.direction.name(),
         "createDate": answer::millis(relay.created),
     });

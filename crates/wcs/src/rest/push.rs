@@ -7,10 +7,7 @@ use sluicegate_media::Kind;
 
 use super::answer::{self, Answered, Fault};
 use super::{filter, table};
-use crate::Service;
-
-/// The protocols, as they register themselves with the table.
-const PROTOCOLS: [&str; 2] = ["rtmp", "rtmps"];
+use crate::{Service, address};
 
 pub(super) async fn startup(service: &Service, fields: &Map<String, Value>) -> Answered {
     let text = |key: &str| {
@@ -20,11 +17,8 @@ pub(super) async fn startup(service: &Service, fields: &Map<String, Value>) -> A
     let (name, url) = (text("streamName")?, text("rtmpUrl")?);
     let stream = StreamName::parse(name).map_err(|error| Fault::bad(format!("streamName: {error}")))?;
     let is_full = fields.get("rtmpTransponderFullUrl").and_then(Value::as_bool).unwrap_or_default();
-    let target = if is_full { url.to_owned() } else { format!("{}/{name}", url.trim_end_matches('/')) };
-    let known = url::Url::parse(&target).is_ok_and(|url| PROTOCOLS.contains(&url.scheme()) && url.has_host());
-    if !known {
-        return Err(Fault::bad("rtmpUrl is no address of rtmp: or rtmps:"));
-    }
+    let target = address::republished(url, name, is_full);
+    let target = target.ok_or_else(|| Fault::bad("rtmpUrl is no address of rtmp: or rtmps:"))?;
     table::check_published(service, &stream)?;
     let id = table::begin(service, Spec::push(stream, target, Retry::Times(0))).await?;
     let begun = pushes(service).into_iter().find(|relay| relay.id == id);
@@ -48,7 +42,7 @@ pub(super) async fn terminate(service: &Service, filter: &Map<String, Value>) ->
 }
 
 fn pushes(service: &Service) -> Vec<Status> {
-    let mut relays = table::live(service, &PROTOCOLS);
+    let mut relays = table::live(&service.0.parts.relays, &address::RTMP);
     relays.retain(|relay| relay.spec.direction == Direction::Push);
     relays
 }

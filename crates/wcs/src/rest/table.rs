@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluicegate_hub::relay::{Error, Spec, Standing, State, Status};
+use sluicegate_hub::relay::{Direction, Error, Relays, Spec, Standing, State, Status};
 use sluicegate_hub::{State as StreamState, StreamName};
 
 use super::answer::Fault;
@@ -12,8 +12,8 @@ use crate::{Service, info};
 const ENDING: Duration = Duration::from_secs(3);
 
 /// Relays by protocols that are not over.
-pub(super) fn live(service: &Service, protocols: &[&str]) -> Vec<Status> {
-    let mut relays = service.0.parts.relays.list();
+pub(super) fn live(relays: &Relays, protocols: &[&str]) -> Vec<Status> {
+    let mut relays = relays.list();
     relays.retain(|relay| protocols.contains(&relay.spec.protocol().as_str()) && !relay.standing.state.is_ended());
     relays
 }
@@ -25,6 +25,28 @@ pub(super) fn check_published(service: &Service, stream: &StreamName) -> Result<
         return Err(Fault::not_found(format!("{}: {stream}", info::STREAM_NOT_FOUND)));
     }
     Ok(())
+}
+
+/// Whether a stream can be pulled to a name.
+pub(super) fn check_free(service: &Service, stream: &StreamName) -> Result<(), Fault> {
+    let parts = &service.0.parts;
+    let status = parts.hub.stream(stream);
+    let published = status.is_some_and(|status| status.publisher.is_some() || status.owner.is_some());
+    let pulls = |relay: &Status| relay.spec.direction == Direction::Pull && relay.spec.stream == *stream;
+    if published || parts.relays.list().iter().any(|relay| pulls(relay) && !relay.standing.state.is_ended()) {
+        return Err(Fault::conflict(format!("{}: {stream}", info::NAME_IN_USE)));
+    }
+    Ok(())
+}
+
+/// The status of a relay, in this interface's words.
+pub(super) fn status(relay: &Status) -> &'static str {
+    match relay.standing.state {
+        State::Connecting if relay.standing.remote_id.is_some() => "PENDING",
+        State::New | State::Connecting => "NEW",
+        State::Retrying => "FAILED",
+        ended => ended.name(),
+    }
 }
 
 /// Begins a relay and waits for what comes of it. One that fails leaves nothing.

@@ -56,6 +56,8 @@ pub enum Action {
         role: Role,
         /// Its name.
         name: String,
+        /// Whether the name was its own; before an offer is answered it may be another's.
+        held: bool,
         /// Why, as its players hear it when it was published.
         info: &'static str,
     },
@@ -74,6 +76,13 @@ pub enum Action {
         kind: String,
         /// What comes along.
         payload: Option<Value>,
+    },
+    /// Republish a stream that is up by RTMP, as long as it is.
+    Republish {
+        /// The stream's name.
+        name: String,
+        /// Where to, as the client says.
+        url: String,
     },
     /// Close the socket; nothing follows.
     Close(&'static str),

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::Muted;
 use crate::message::{Role, Status, StreamRequest, StreamStatus};
 
 /// A stream that a client publishes or plays.
@@ -15,6 +16,10 @@ pub struct Stream {
     pub has_video: bool,
     /// Whether the offer has sound.
     pub has_audio: bool,
+    /// Where the client wants it republished by RTMP.
+    pub republish: Option<String>,
+    /// What its publisher has muted.
+    pub(super) muted: Muted,
     pub(super) phase: Phase,
     record: bool,
 }
@@ -50,6 +55,8 @@ impl Stream {
             name: request.name.clone(),
             has_video: request.has_video,
             has_audio: request.has_audio,
+            republish: request.rtmp_url.clone().filter(|_| role == Role::Publish),
+            muted: Muted::default(),
             phase,
             record: request.record,
         }
@@ -61,11 +68,18 @@ impl Stream {
         if self.phase == Phase::Up { self.role.up() } else { Status::Pending }
     }
 
+    /// Whether the name is this publisher's: its offer is answered, and its end has not begun.
+    #[must_use]
+    pub fn holds_its_name(&self) -> bool {
+        self.role == Role::Publish && matches!(self.phase, Phase::Connecting { .. } | Phase::Up)
+    }
+
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Ending { .. })
     }
 
     pub(super) fn status(&self, id: String, status: Status, info: Option<&str>) -> StreamStatus {
+        let muted = if status == Status::Playing { self.muted } else { Muted::default() };
         StreamStatus {
             media_session_id: id,
             status,
@@ -76,6 +90,8 @@ impl Stream {
             has_audio: self.has_audio,
             record: self.record,
             media_provider: "WebRTC".to_owned(),
+            audio_muted: muted.audio,
+            video_muted: muted.video,
         }
     }
 }

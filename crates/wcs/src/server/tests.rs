@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::Muted;
 use crate::recorded::{TRACES, frames};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -262,4 +263,87 @@ fn an_application_lets_clients_in() {
     let mut late = asking();
     late.handle_timeout(now + config.answer);
     assert_eq!(late.poll_action(), Some(Action::Close("the application does not answer")));
+}
+
+/// What the players of names are told, as the session wants it.
+fn tells(session: &mut Session) -> Vec<(String, String)> {
+    let actions = std::iter::from_fn(|| session.poll_action());
+    let tells = actions.filter_map(|action| match action {
+        Action::Tell { name, kind, .. } => Some((name, kind)),
+        _ => None,
+    });
+    tells.collect()
+}
+
+fn event(session: &mut Session, now: Instant, id: &str, kind: &str) {
+    let event = json!({ "message": "sendStreamEvent", "data": [{ "mediaSessionId": id, "type": kind }] });
+    session.handle_text(now, &event.to_string()).unwrap();
+}
+
+#[test]
+fn a_publisher_speaks_for_a_name_that_is_its_own() {
+    let now = Instant::now();
+    let mut session = established(Config::default(), now);
+    // Somebody else may have the name.
+    ask(&mut session, now, "publishStream", "p", "door");
+    event(&mut session, now, "p", "data");
+    event(&mut session, now, "p", "audioMuted");
+    assert_eq!(tells(&mut session), []);
+    let mut refused = established(Config::default(), now);
+    ask(&mut refused, now, "publishStream", "p", "door");
+    event(&mut refused, now, "p", "audioMuted");
+    ask(&mut refused, now, "unPublishStream", "p", "door");
+    let released = std::iter::from_fn(|| refused.poll_action()).last();
+    assert!(matches!(released, Some(Action::Release { held: false, .. })), "its players are another's");
+    // A page mutes before its connection is there.
+    session.handle_answer(now, "p", "answer".into());
+    assert_eq!(tells(&mut session), [pair("door", "audioMuted")]);
+    session.handle_connected("p");
+    event(&mut session, now, "p", "videoMuted");
+    assert_eq!(tells(&mut session), [pair("door", "videoMuted")]);
+    session.handle_closed();
+    assert!(matches!(session.poll_action(), Some(Action::Release { held: true, .. })));
+}
+
+#[test]
+fn players_that_come_late_hear_what_is_muted() {
+    let now = Instant::now();
+    let mut session = established(Config { keep: SECOND, ..Config::default() }, now);
+    ask(&mut session, now, "playStream", "v", "door");
+    session.handle_answer(now, "v", "answer".into());
+    session.handle_muted("v", Muted { audio: true, video: false });
+    session.handle_connected("v");
+    let states = |session: &mut Session| {
+        let text = std::iter::from_fn(|| session.poll_text()).last().unwrap();
+        let status = serde_json::from_str::<Value>(&text).unwrap()["data"][0].take();
+        [status["audioState"].clone(), status["videoState"].clone()]
+    };
+    assert_eq!(states(&mut session), [json!({ "muted": true }), Value::Null]);
+    // Who comes back hears what was told meanwhile.
+    for kind in ["audioUnmuted", "videoMuted", "data"] {
+        session.handle_event("door", kind, None);
+    }
+    session.handle_return(now, Map::new());
+    assert_eq!(states(&mut session), [Value::Null, json!({ "muted": true })]);
+}
+
+#[test]
+fn a_stream_is_republished_when_it_is_up() {
+    let now = Instant::now();
+    let mut session = established(Config::default(), now);
+    for (id, message, url) in [
+        ("a", "publishStream", json!("rtmp://host/live")),
+        ("b", "publishStream", json!("")),
+        ("c", "publishStream", json!(7)),
+        ("d", "playStream", json!("rtmp://host/live")),
+    ] {
+        let argument = json!({ "mediaSessionId": id, "name": id, "sdp": "offer", "rtmpUrl": url });
+        session.handle_text(now, &json!({ "message": message, "data": [argument] }).to_string()).unwrap();
+        session.handle_answer(now, id, "answer".into());
+        assert!(matches!(session.poll_action(), Some(Action::Answer { .. })));
+        assert_eq!(session.poll_action(), None);
+        session.handle_connected(id);
+        let wanted = (id == "a").then(|| Action::Republish { name: "a".into(), url: "rtmp://host/live".into() });
+        assert_eq!(session.poll_action(), wanted, "{id}");
+    }
 }

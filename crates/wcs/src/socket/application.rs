@@ -1,6 +1,7 @@
 //! What the user's own web server is asked and told of a session.
 
 use serde_json::{Map, Value, json};
+use sluicegate_hub::relay::{Retry, Spec};
 use sluicegate_hub::{Hub, State, StreamName};
 
 use super::Link;
@@ -9,6 +10,8 @@ use crate::hooks::{self, Hooks};
 use crate::info;
 use crate::media::Failure;
 use crate::message::Role;
+use crate::service::Inner;
+use crate::{address, rest};
 
 impl Link {
     /// What the application hears: whose session it is, and these fields.
@@ -65,8 +68,16 @@ impl Link {
             "hasVideo": stream.is_some_and(|stream| stream.has_video),
             "hasAudio": stream.is_some_and(|stream| stream.has_audio),
             "status": "PENDING", "sdp": offer, "record": false, "mediaProvider": "WebRTC", "custom": custom,
+            "rtmpUrl": stream.and_then(|stream| stream.republish.as_deref()),
         });
         self.body(hooks, wish)
+    }
+
+    /// Whether a stream may go where its publisher wants it republished: who may not ask that of the REST interface may
+    /// not make this server dial whom it likes by this way.
+    pub(super) fn may_republish(&self, id: &str) -> bool {
+        let stream = self.session.streams().find(|(known, _)| *known == id);
+        self.permissions.manage || stream.is_none_or(|(_, stream)| stream.republish.is_none())
     }
 }
 
@@ -88,6 +99,24 @@ pub(super) async fn allowed_name(
         return Err(Failure::failed(info::STREAM_NOT_FOUND, "nobody publishes it"));
     }
     Ok(name)
+}
+
+/// Republishes a stream by RTMP until it ends. What becomes of it is shown by the lists of relays alone: the protocol has
+/// no words for it, and the stream itself goes on.
+pub(super) fn republish(inner: &Inner, name: &str, url: &str) {
+    let Ok(stream) = StreamName::parse(name) else { return };
+    let begun = match address::republished(url, name, false) {
+        Some(target) => inner.parts.relays.push(Spec::push(stream, target, Retry::Times(0))).map(drop),
+        None => return tracing::warn!(stream = name, "rtmpUrl is no address of rtmp: or rtmps:"),
+    };
+    if let Err(error) = begun {
+        tracing::warn!(stream = name, %error, "a stream is not republished");
+    }
+}
+
+/// The stream of a name. The address of a source that `/rtsp/startup` pulls is one as well.
+pub(super) fn named(inner: &Inner, name: &str) -> Option<StreamName> {
+    StreamName::parse(name).ok().or_else(|| rest::pulled_from(&inner.parts.relays, name))
 }
 
 /// Whether somebody publishes it, or a site would.

@@ -1,10 +1,7 @@
 //! What tools get of the lists and commands that concern streams and clients.
 
-use std::sync::Arc;
-
 use serde_json::json;
 use sluicegate_hub::Reason;
-use sluicegate_hub::relay::{Progress, Spec, Target, Transfer};
 use sluicegate_wcs::{Config, Permissions, info};
 
 use crate::node::{Node, call, until};
@@ -13,9 +10,15 @@ use crate::page::Page;
 #[tokio::test]
 async fn lists_are_arrays_and_nothing_is_not_found() {
     let node = Node::start().await;
-    for method in
-        ["pull/find_all", "pull/find", "push/find_all", "stream/find_all", "stream/find", "connection/find_all"]
-    {
+    for method in [
+        "pull/find_all",
+        "pull/find",
+        "push/find_all",
+        "rtsp/find_all",
+        "stream/find_all",
+        "stream/find",
+        "connection/find_all",
+    ] {
         for (verb, address) in [("GET", node.main), ("POST", node.main), ("POST", node.port)] {
             let answer = call(verb, address, &format!("/rest-api/{method}"), "").await;
             assert_eq!(answer.status, 404, "{verb} {method}");
@@ -120,55 +123,4 @@ async fn clients_are_listed_and_ended() {
     assert_eq!(node.post("connection/terminate", &json!({ "sessionId": id })).await.status, 200);
     page.ended().await;
     until("the session's end", async || (node.service.clients() == 0).then_some(())).await;
-}
-
-/// Takes a stream wherever it goes, but not at `rtmp://nobody`.
-struct Rtmp;
-
-impl Target for Rtmp {
-    fn transfer(&self, spec: Spec, progress: Progress) -> Transfer {
-        Box::pin(async move {
-            if spec.target.starts_with("rtmp://nobody") {
-                return Err("nobody is there".into());
-            }
-            progress.publishing();
-            progress.stopped().cancelled().await;
-            Ok(())
-        })
-    }
-}
-
-#[tokio::test]
-async fn streams_are_republished_by_rtmp() {
-    let node = Node::start().await;
-    let target: Arc<dyn Target> = Arc::new(Rtmp);
-    node.relays.register(&["rtmp", "rtmps"], &target);
-    let _publisher = node.publish("door");
-    let startup = async |name: &str, url: &str, full: bool| {
-        let body = json!({ "streamName": name, "rtmpUrl": url, "rtmpTransponderFullUrl": full });
-        node.post("push/startup", &body).await
-    };
-    let begun = startup("door", "rtmp://host/live", false).await;
-    assert_eq!(begun.status, 200);
-    let begun = begun.json();
-    assert_eq!((&begun["streamName"], &begun["rtmpUrl"]), (&json!("door"), &json!("rtmp://host/live/door")));
-    assert_eq!(startup("door", "rtmp://host/live/", false).await.status, 409);
-    assert_eq!(startup("door", "rtmp://host/live/x", true).await.json()["rtmpUrl"], "rtmp://host/live/x");
-    for (name, url, status) in [
-        ("door", "http://host/live", 400),
-        ("door", "rtmp:", 400),
-        ("nobody", "rtmp://host/live", 404),
-        ("door", "rtmp://nobody/live", 500),
-        ("", "rtmp://host/live", 400),
-    ] {
-        assert_eq!(startup(name, url, false).await.status, status, "{name} {url}");
-    }
-    assert_eq!(node.post("push/find_all", &json!({})).await.json().as_array().unwrap().len(), 2);
-    let found = node.post("push/find", &json!({ "streamName": "door", "rtmpUrl": "rtmp://host/live" })).await.json();
-    assert_eq!((found.as_array().unwrap().len(), &found[0]["mediaSessionId"]), (1, &begun["mediaSessionId"]));
-    assert_eq!(node.post("pull/find_all", &json!({})).await.status, 404, "these are of another kind");
-    assert_eq!(node.post("push/terminate", &json!({})).await.status, 400);
-    let ended = node.post("push/terminate", &json!({ "mediaSessionId": begun["mediaSessionId"] })).await;
-    assert_eq!((ended.status, ended.body.as_str()), (200, ""));
-    assert_eq!(node.post("push/find_all", &json!({})).await.json().as_array().unwrap().len(), 1);
 }
