@@ -16,5 +16,6 @@ pub mod origin;
 pub mod pacer;
 pub mod page;
 pub mod peer;
+pub mod probe;
 pub mod signal;
 pub mod strands;

@@ -21,6 +21,7 @@ use super::wire;
 use crate::chunk::{Code, Key, Message};
 use crate::pacer::{Kind, Pacer, Share};
 use crate::peer::{Output, Progress, Session};
+use crate::probe::{Probe, Verdict};
 
 /// How long a segment, or the answer to a question about one, may take.
 const SOURCE: Duration = Duration::from_secs(20);
@@ -58,6 +59,7 @@ enum Done {
 struct Channel {
     carrier: Carrier,
     session: Session,
+    probe: Probe,
     /// The upload to this peer.
     share: Share,
     /// The next chunk's turn among all peers and by this share.
@@ -112,6 +114,7 @@ impl Runner {
         loop {
             self.act().await?;
             let turn = self.send_chunks().await;
+            let probe = self.probe().await;
             tokio::select! {
                 event = self.connection.next() => {
                     if let Some(reason) = self.event(event?).await {
@@ -122,7 +125,27 @@ impl Runner {
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.done(done),
                 Some((name, came)) = self.strands.next() => self.strand(name, came),
                 () = turn.comes() => {}
+                () = tokio::time::sleep_until(probe.unwrap_or_else(Instant::now).into()), if probe.is_some() => {}
                 _ = measure.tick() => self.measure().await,
+            }
+        }
+    }
+
+    /// Sends a ping where one is due, and tells when the next may be.
+    async fn probe(&mut self) -> Option<Instant> {
+        let round_trip = lock(&self.link.live).round_trip;
+        let channel = self.channel.as_mut()?;
+        if channel.session.next_length().is_some() {
+            // What follows reports as well.
+            return None;
+        }
+        let buffered = channel.carrier.handle.buffered();
+        match channel.probe.verdict(Instant::now(), buffered, round_trip) {
+            Verdict::Idle => None,
+            Verdict::At(at) => Some(at),
+            Verdict::Ping => {
+                self.send(&Message::Ping).await;
+                Some(Instant::now())
             }
         }
     }
@@ -171,7 +194,7 @@ impl Runner {
         let pacer = Pacer::new(config.pacing.clone(), kind);
         let carrier = Carrier { handle: self.connection.handle().clone(), channel: id, pacer, used: now };
         let share = Share::new(config.pacing.peer_rate);
-        self.channel = Some(Channel { carrier, session, share, slot: None });
+        self.channel = Some(Channel { carrier, session, probe: Probe::default(), share, slot: None });
         self.link.open.store(true, Ordering::Relaxed);
         tracing::debug!(peer = self.link.uid, "channel open");
         self.measure().await;
@@ -227,8 +250,17 @@ impl Runner {
         }
     }
 
-    /// Sends a text message. A peer that leaves no room for it loses its connection.
     async fn say(&mut self, message: &Message) {
+        // A lost pong hurts nobody, and pings behind pongs would never end.
+        let matters = !matches!(message, Message::Ping | Message::Pong);
+        if let Some(channel) = self.channel.as_mut().filter(|_| matters) {
+            channel.probe.handle_sent(Instant::now());
+        }
+        self.send(message).await;
+    }
+
+    /// Sends a text message. A peer that leaves no room for it loses its connection.
+    async fn send(&mut self, message: &Message) {
         let Some(channel) = &self.channel else { return };
         let text = message.encode();
         self.link.sent.fetch_add(text.len() as u64, Ordering::Relaxed);

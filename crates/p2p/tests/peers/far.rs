@@ -8,12 +8,15 @@ use sluicegate_netsim::Profile;
 use sluicegate_p2p::chunk::Key;
 use sluicegate_p2p::node::Node;
 
-use crate::stage::{FOUND, Shelf, Stage, bytes, connected, within};
+use crate::stage::{Shelf, Stage, bytes, connected, within};
 use crate::wire::{End, Wire, announced, join};
 
 const A: &str = "aaaaaaaa-1111-1111-1111-aaaaaaaaaaaa";
 const B: &str = "bbbbbbbb-2222-2222-2222-bbbbbbbbbbbb";
 const ID: &str = "testvideo01:134";
+
+/// How long a peer may take to say that it has a segment: a lost message may cost SCTP some seconds.
+const FOUND: Duration = Duration::from_secs(10);
 
 struct Far {
     _stage: Stage,

@@ -99,6 +99,9 @@ impl Runner {
             }
             carrier.used = now;
             carrier.pacer.handle_sent(now, length);
+            if number == 0 {
+                channel.probe.handle_sent(now);
+            }
             self.link.sent.fetch_add(length as u64, Ordering::Relaxed);
             metrics::counter!("sluicegate_p2p_sent_bytes_total").increment(length as u64);
         }
