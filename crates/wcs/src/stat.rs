@@ -1,10 +1,12 @@
 //! `GET /?action=stat` at a port of its own: figures of the whole server, as sections of `key=value` lines or as JSON.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Json, Response};
-use http::{Method, StatusCode};
+use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
+use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value};
 use sluicegate_net::problem::Problem;
 
@@ -20,14 +22,21 @@ pub(crate) fn answer(service: &Service, request: &Request) -> Option<Response> {
     if *request.method() != Method::GET || query.get("action").is_none_or(|action| action != "stat") {
         return None;
     }
+    let mut response = figures(service, request, &query);
+    // Pages of every origin read it by the SDK's module, as they do the rest of the interface.
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    Some(response)
+}
+
+fn figures(service: &Service, request: &Request, query: &BTreeMap<Cow<'_, str>, Cow<'_, str>>) -> Response {
     if !(service.0.parts.gate)(request).manage {
-        return Some(Problem::new(StatusCode::UNAUTHORIZED).detail("a valid token is needed here").into_response());
+        return Problem::new(StatusCode::UNAUTHORIZED).detail("a valid token is needed here").into_response();
     }
     let wanted = |name: &str| query.get("groups").is_none_or(|groups| groups.split(',').any(|group| group == name));
     let sections: Vec<Section> = sections(service).into_iter().filter(|(name, ..)| wanted(name)).collect();
     if query.get("format").is_some_and(|format| format == "json") {
         let object = |(name, _, lines): Section| (name.to_owned(), Value::Object(lines.into_iter().collect()));
-        return Some(Json(sections.into_iter().map(object).collect::<Map<_, _>>()).into_response());
+        return Json(sections.into_iter().map(object).collect::<Map<_, _>>()).into_response();
     }
     let mut text = String::new();
     for (_, heading, lines) in sections {
@@ -37,7 +46,7 @@ pub(crate) fn answer(service: &Service, request: &Request) -> Option<Response> {
             text.push_str(&format!("{key}={value}\n"));
         }
     }
-    Some(text.into_response())
+    text.into_response()
 }
 
 fn sections(service: &Service) -> Vec<Section> {

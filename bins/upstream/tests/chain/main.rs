@@ -1,6 +1,7 @@
 //! The whole chain through the binaries: a publisher or a site on one side, viewers and browsers on the other.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, with the reason in the panic")]
 
+mod claps;
 mod configuration;
 mod crowd;
 mod demand;
@@ -22,6 +23,7 @@ mod reload;
 mod rtcpilot;
 mod rtmp;
 mod rtsp;
+mod sdk;
 mod soak;
 mod sources;
 mod stage;
@@ -32,6 +34,8 @@ mod turn;
 mod variants;
 mod wcs;
 mod wcs_bad_input;
+mod wcs_pages;
 mod wcs_relays;
+mod wcs_rest;
 mod webrtc;
 mod whip;

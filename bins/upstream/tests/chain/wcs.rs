@@ -1,64 +1,22 @@
 //! Flashphoner's Web SDK, unmodified, in Chromium: its camera goes to one upstream, a REST call relays it to another, and
 //! a page plays it there.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value, json};
 use sluicegate_testbed::browser::Browser;
-use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::{api, until};
 
+use crate::sdk::{page, pictures_advance, play, publish, versions};
 use crate::stage::{STREAM, Site, Upstream};
-
-/// What a page made with the SDK does, and a look at its connections.
-const PAGE: &str = "
-    globalThis.open = (url) => new Promise((done, failed) => {
-        Flashphoner.createSession({urlServer: url})
-            .on('ESTABLISHED', (session) => { globalThis.session = session; done(true); })
-            .on('FAILED', () => failed('session failed')).on('DISCONNECTED', () => failed('disconnected'));
-    });
-    globalThis.stream = (name, verb, up, options = {}) => new Promise((done) => {
-        const display = document.createElement('div');
-        document.body.append(display);
-        globalThis.told = [];
-        const stream = session.createStream({name, display, cacheLocalResources: true, ...options});
-        for (const status of ['PUBLISHING', 'PLAYING', 'UNPUBLISHED', 'STOPPED', 'FAILED']) {
-            stream.on(status, (stream) => {
-                told.push([status, stream.getInfo()].filter((text) => text).join(': '));
-                if (status === up || status === 'FAILED') done(told.at(-1));
-            });
-        }
-        stream.on('STREAM_EVENT', (event) => told.push(`${event.type} ${JSON.stringify(event.payload)}`));
-        globalThis[verb + 'ed'] = stream;
-        stream[verb]();
-    });
-    globalThis.inbound = async (kind) => {
-        const all = await Promise.all(connections.map((connection) => connection.getStats()));
-        const found = all.flatMap((stats) => [...stats.values()]);
-        return found.findLast((entry) => entry.type === 'inbound-rtp' && entry.kind === kind) ?? {};
-    };
-    globalThis.frames = () => [...document.querySelectorAll('video')]
-        .reduce((sum, video) => sum + video.getVideoPlaybackQuality().totalVideoFrames, 0);
-    Flashphoner.init({});
-    Flashphoner.getMediaProviders()[0]";
-
-/// The page keeps its connections where a test sees them; the SDK is as it came.
-const CONNECTIONS: &str = "
-    globalThis.connections = [];
-    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
-        constructor(...options) { super(...options); connections.push(this); }
-    };
-    true";
 
 /// A node with ports of its own for WCS.
 pub(crate) struct Node {
     pub(crate) upstream: Upstream,
     /// Where pages, servers and tools come.
-    port: String,
+    pub(crate) port: String,
 }
 
 impl Node {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with("[wcs]\nlisten = [\"127.0.0.1:0\"]\n").await
     }
 
@@ -88,41 +46,6 @@ impl Node {
     pub(crate) async fn has(&self, name: &str) -> bool {
         self.post("stream/find", &json!({ "name": name, "published": true })).await.0 == 200
     }
-}
-
-/// A page with the SDK of a version, and a session.
-async fn page(chromium: &Path, sdk: &Path, node: &Node, uri: &str) -> Browser {
-    let mut browser = Browser::open(chromium, &node.upstream.url("http", "/healthz")).await;
-    browser.until("location.pathname === '/healthz' && document.readyState === 'complete'").await;
-    assert_eq!(browser.value(CONNECTIONS).await, true);
-    let source = std::fs::read_to_string(sdk.join("flashphoner-webrtc-only.js")).unwrap();
-    browser.value(&format!("{source}\n;true")).await;
-    assert_eq!(browser.value(PAGE).await, "WebRTC");
-    assert_eq!(browser.value(&format!("open('{uri}').catch((why) => why)")).await, true);
-    browser
-}
-
-async fn publish(page: &mut Browser, name: &str) -> Value {
-    page.value(&format!("stream('{name}', 'publish', 'PUBLISHING')")).await
-}
-
-async fn play(page: &mut Browser, name: &str) -> Value {
-    page.value(&format!("stream('{name}', 'play', 'PLAYING')")).await
-}
-
-/// Waits until 25 more pictures than now are decoded and shown.
-async fn pictures_advance(page: &mut Browser) {
-    let decoded = "inbound('video').then(({framesDecoded}) => framesDecoded ?? 0)";
-    let (before, shown) = (page.until(decoded).await.as_u64().unwrap(), page.until("frames()").await.as_u64().unwrap());
-    page.until(&format!("{decoded}.then((now) => now >= {before} + 25)")).await;
-    page.until(&format!("frames() >= {shown} + 10")).await;
-}
-
-/// The browser, and the SDK of January 2026, of 2022 and of 2021.
-fn versions() -> Option<(PathBuf, [PathBuf; 3])> {
-    let (chromium, packages) = (find(Peer::Chromium)?, find(Peer::WebSdk)?);
-    let names = ["@flashphoner/websdk", "websdk-2.0.218", "websdk-2.0.180"];
-    Some((chromium, names.map(|name| packages.join(name))))
 }
 
 fn relay(node: &Node, local: &str, remote: &str) -> Value {

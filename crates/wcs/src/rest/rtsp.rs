@@ -40,8 +40,16 @@ pub(super) async fn terminate(service: &Service, filter: &Map<String, Value>) ->
         return Err(Fault::bad("say which: uri, or status"));
     }
     let found = pulls(&service.0.parts.relays).filter(|relay| filter::matches(&entry(relay), filter));
-    let ids: Vec<u64> = found.map(|relay| relay.id).collect();
-    table::end(service, &ids).await.map(|()| None)
+    let (ids, streams): (Vec<u64>, Vec<StreamName>) = found.map(|relay| (relay.id, relay.spec.stream)).unzip();
+    table::end(service, &ids).await?;
+    let hub = &service.0.parts.hub;
+    for stream in streams {
+        // Else its viewers would be kept for a while, lest the camera return.
+        if hub.stream(&stream).is_some_and(|status| status.publisher.is_none()) {
+            hub.cut(&stream);
+        }
+    }
+    Ok(None)
 }
 
 /// The stream that is pulled from an address, by which pages play it.

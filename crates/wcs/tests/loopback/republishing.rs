@@ -120,7 +120,8 @@ impl Target for Rtsp {
             }
             progress.playing();
             progress.stopped().cancelled().await;
-            publisher.finish();
+            // As one whose connection is lost.
+            drop(publisher);
             Ok(())
         })
     }
@@ -172,6 +173,12 @@ async fn streams_are_pulled_by_rtsp() {
     assert_eq!(node.post("rtsp/terminate", &json!({})).await.status, 400);
     let ended = node.post("rtsp/terminate", &json!({ "uri": uri })).await;
     assert_eq!((ended.status, ended.body.as_str()), (200, ""));
+    // At once, though the hub waits for publishers that are lost.
+    assert!(
+        node.hub
+            .stream(&StreamName::parse("rtsp/cam-8554/live/one").unwrap())
+            .is_none_or(|status| status.viewers.is_empty())
+    );
     for _ in 0..2 {
         assert_eq!(page.status().await[1], "STOPPED");
     }
