@@ -21,13 +21,17 @@ const SECOND: &str = "bbbbbbbb-2222-2222-2222-bbbbbbbbbbbb";
 /// Where the first node and the signalling server listen, and the second.
 const SERVER: &str = "10.77.0.1:6060";
 const OTHER: &str = "10.77.0.2:6060";
-/// Segments of the film, of some 40 KB each.
+/// Segments of a film, of some 40 KB each.
 const SEGMENTS: u64 = 12;
+/// Segments of a longer one: SCTP may be silent for seconds after a loss, and what is asked for then comes from the origin.
+const MOST: u64 = 60;
 
-/// Twenty-four seconds of a test picture, in segments of two seconds.
-async fn film(ffmpeg: &Path) -> TempDir {
+/// A test picture, in segments of two seconds.
+async fn film(ffmpeg: &Path, segments: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let source = "testsrc2=size=320x180:rate=25:duration=24 -c:v libx264 -preset ultrafast -b:v 160k -g 50";
+    let duration = 2 * segments;
+    let source =
+        format!("testsrc2=size=320x180:rate=25:duration={duration} -c:v libx264 -preset ultrafast -b:v 160k -g 50");
     let options = "-pix_fmt yuv420p -movflags frag_keyframe+empty_moov+default_base_moof+global_sidx";
     std::fs::create_dir_all(folder.path().join(VID)).unwrap();
     let mut command = tokio::process::Command::new(ffmpeg);
@@ -80,27 +84,28 @@ async fn counter(net: &Net, side: Side, name: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_gets_every_byte_from_another() {
     let (Some(ffmpeg), Some(_curl), Some(net)) = (find(Peer::Ffmpeg), find(Peer::Curl), net(11).await) else { return };
-    let film = film(&ffmpeg).await;
+    let film = film(&ffmpeg, MOST).await;
     let media = film.path().display().to_string();
     let (_first, _kept) = node(&net, Side::A, FIRST, "", &["--media", &media, "--signal"]).await;
-    let mut expected = Vec::new();
-    for index in 0..SEGMENTS {
-        expected.push(get(&net, Side::A, &format!("/video/{VID}/134/{index}.sha256")).await.unwrap());
-    }
     // Its origin is the first one's HTTP face, at the other end of the link as well.
     let origin = format!("http://{SERVER}/video");
     let arguments = ["--base-url", &origin, "--allow-private"];
     let (_second, _kept) = node(&net, Side::B, SECOND, "ask_peers = true\n", &arguments).await;
     let open = async || get(&net, Side::B, "/peers").await.filter(|peers| peers.contains("\"State\":\"open\""));
     until("an open channel", open).await;
-    for (index, expected) in (0..).zip(&expected) {
+    let mut done = 0.0;
+    for index in 0..MOST {
         let path = format!("/video/{VID}/134/{index}.sha256");
+        let expected = get(&net, Side::A, &path).await.unwrap();
         let told = until("a segment", async || get(&net, Side::B, &path).await).await;
-        assert_eq!(told, *expected, "segment {index}");
+        assert_eq!(told, expected, "segment {index}");
+        done = counter(&net, Side::B, "sluicegate_p2p_fetches_total{outcome=\"done\"}").await;
+        if index + 1 >= SEGMENTS && done >= 1.0 {
+            break;
+        }
     }
     // They came from the peer, those whose question was not lost for long, and were what the origin says they are.
-    let done = counter(&net, Side::B, "sluicegate_p2p_fetches_total{outcome=\"done\"}").await;
-    assert!(done >= 1.0 && net.lost() > 0, "{done} of {SEGMENTS} from the peer, {} lost", net.lost());
+    assert!(done >= 1.0 && net.lost() > 0, "{done} from the peer, {} lost", net.lost());
     assert!(counter(&net, Side::B, "sluicegate_p2p_neighbours_wrong_total").await < 1.0);
 }
 
@@ -108,7 +113,7 @@ async fn a_node_gets_every_byte_from_another() {
 async fn a_page_gets_every_byte_and_plays() {
     let (Some(ffmpeg), Some(chromium)) = (find(Peer::Ffmpeg), find(Peer::Chromium)) else { return };
     let Some(net) = net(12).await else { return };
-    let film = film(&ffmpeg).await;
+    let film = film(&ffmpeg, SEGMENTS).await;
     let media = film.path().display().to_string();
     let (_first, _kept) = node(&net, Side::A, FIRST, "", &["--media", &media, "--signal"]).await;
     let mut command = net.command(Side::B, &chromium.display().to_string());
