@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sluicegate_launch::{Failure, Secret, Size, Turn, TurnProof};
+use sluicegate_launch::{Failure, Secret, Size, Turn};
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_p2p::media::Library;
 use sluicegate_p2p::node::{self, Node, wire};
 use sluicegate_p2p::page;
-use sluicegate_rtc_driver::TurnServer;
 use url::Url;
 
 /// Each takes a UDP port, and memory at both ends.
@@ -117,7 +116,7 @@ impl Settings {
         for url in urls.filter(|url| !known.iter().any(|scheme| url.starts_with(scheme))) {
             faults.push(format!("page_ice_servers: {url:?} begins with none of {}", known.join(" ")));
         }
-        if let Some(Err(fault)) = self.turn.as_ref().map(turn_server) {
+        if let Some(Err(fault)) = self.turn.as_ref().map(|turn| turn.server("swarm.turn")) {
             faults.push(fault);
         }
         if self.peers == Some(0) {
@@ -150,7 +149,7 @@ impl Settings {
             Some(name) => resolve(name).await,
             None => None,
         };
-        config.rtc.turn = self.turn.as_ref().and_then(|turn| turn_server(turn).ok());
+        config.rtc.turn = self.turn.as_ref().and_then(|turn| turn.server("swarm.turn").ok());
         config.rtc.relay_only = self.turn.as_ref().is_some_and(|turn| turn.relay_only);
         config.peers = self.peers.unwrap_or(config.peers);
         config.strands.each = self.strands.unwrap_or(config.strands.each);
@@ -192,14 +191,6 @@ async fn resolve(name: &str) -> Option<SocketAddr> {
         tracing::warn!(name, "the STUN server is not found; going on without it");
     }
     addresses.first().copied()
-}
-
-/// The TURN server that the section names, or what is wrong with it.
-fn turn_server(turn: &Turn) -> Result<TurnServer, String> {
-    let TurnProof { credential, secret } = turn.proof("swarm.turn")?;
-    let revealed = |secret: Option<Secret>| secret.map(|secret| secret.reveal().to_owned());
-    TurnServer::read(&turn.server, turn.username.clone(), revealed(credential), revealed(secret))
-        .map_err(|error| format!("swarm.turn: {error}"))
 }
 
 #[cfg(test)]

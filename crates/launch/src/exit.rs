@@ -36,13 +36,17 @@ impl Failure {
     }
 }
 
+/// An error and all that is behind it.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Prints a failure with its causes and gives the code to exit with.
 #[must_use]
 pub fn exit_code(program: &str, result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
-    let first: &dyn Error = &failure;
-    let causes = std::iter::successors(Some(first), |error| (*error).source());
-    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    let text = with_causes(&failure);
     // Nothing is left to do when standard error is closed.
     let _ = writeln!(std::io::stderr(), "{program}: {text}");
     match failure {

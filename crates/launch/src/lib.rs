@@ -20,4 +20,4 @@ pub use ports::{Ports, announce, open_ports};
 pub use quantity::{BitRate, Bounded, Size, Span};
 pub use secret::Secret;
 pub use signals::{Signal, Signals};
-pub use turn::{Turn, TurnProof};
+pub use turn::Turn;

@@ -1,52 +1,12 @@
 //! The driver's settings and limits.
 
+mod turn;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::{Error, TurnCredential};
-
-/// A TURN server and how it knows us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TurnServer {
-    /// Where it takes UDP, `turn.example.net:3478`; resolved at the start and again every 5 minutes.
-    pub server: String,
-    /// Our name there; with a secret the end that names have, and may be empty then.
-    pub username: String,
-    /// What proves it.
-    pub credential: TurnCredential,
-}
-
-impl TurnServer {
-    /// A server as configurations name it: `HOST` or `HOST:PORT`, with `turn:` before it or not, and of password and
-    /// secret one.
-    ///
-    /// # Errors
-    /// [`Error::Config`] where both are given, or neither.
-    pub fn read(
-        server: &str,
-        username: Option<String>,
-        password: Option<String>,
-        secret: Option<String>,
-    ) -> Result<Self, Error> {
-        let credential = match (password, secret) {
-            (Some(password), None) => TurnCredential::Password(password),
-            (None, Some(secret)) => TurnCredential::Secret(secret),
-            _ => return Err(Error::Config { field: "turn", fault: "needs either a credential or a secret" }),
-        };
-        let server = server.strip_prefix("turn:").unwrap_or(server);
-        Ok(Self { server: with_port(server), username: username.unwrap_or_default(), credential })
-    }
-}
-
-/// A server with its port, 3478 where none is given (RFC 8489 section 8, RFC 8656 section 4).
-#[must_use]
-pub fn with_port(server: &str) -> String {
-    const PORT: u16 = 3478;
-    if let Ok(ip) = server.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return SocketAddr::new(ip, PORT).to_string();
-    }
-    if server.contains(':') { server.to_owned() } else { format!("{server}:{PORT}") }
-}
+pub use turn::{TurnServer, TurnTransport, with_port};
 
 /// Settings of a driver. `Default` listens on all IPv4 addresses, port chosen by the host.
 #[derive(Debug, Clone)]
@@ -219,6 +179,12 @@ impl Config {
         if !is_name_and_port(&turn.server) {
             return fault("turn.server", "is not NAME:PORT, such as turn.example.net:3478");
         }
+        if turn.transport == TurnTransport::Tls && turn.tls.is_none() {
+            return fault("turn.tls", "is missing");
+        }
+        if turn.transport == TurnTransport::Tls && turn.certified().is_none() {
+            return fault("turn.server", "names no host that a certificate can be for");
+        }
         let by_secret = matches!(turn.credential, TurnCredential::Secret(_));
         if turn.username.len() > MAX_USERNAME || (turn.username.is_empty() && !by_secret) {
             return fault("turn.username", "is not within 1 to 480 bytes");
@@ -258,22 +224,20 @@ mod tests {
             assert_eq!(field(Config { stun_name: Some(name.to_owned()), ..Config::default() }), "stun_name", "{name}");
         }
         let turn = |server: &str, username: &str, credential| {
-            Some(TurnServer { server: server.to_owned(), username: username.to_owned(), credential })
+            let (server, username) = (server.to_owned(), username.to_owned());
+            Some(TurnServer { server, transport: TurnTransport::Udp, tls: None, username, credential })
         };
         let (password, secret) = (TurnCredential::Password("p".to_owned()), TurnCredential::Secret("s".to_owned()));
         let nowhere = turn("turn:turn.example.net", "me", password.clone());
         assert_eq!(field(Config { turn: nowhere, ..Config::default() }), "turn.server");
         let nobody = turn("turn.example.net:3478", "", password);
         assert_eq!(field(Config { turn: nobody, ..Config::default() }), "turn.username");
+        let mut untrusted = turn("turn.example.net:3478", "me", TurnCredential::Password("p".to_owned()));
+        untrusted.as_mut().unwrap().transport = TurnTransport::Tls;
+        assert_eq!(field(Config { turn: untrusted, ..Config::default() }), "turn.tls");
         let by_secret = turn("turn.example.net:3478", "", secret);
         Config { turn: by_secret, relay_only: true, ..Config::default() }.validate().unwrap();
         assert_eq!(field(Config { relay_only: true, ..Config::default() }), "relay_only");
-        let read = |server, password: Option<&str>, secret: Option<&str>| {
-            TurnServer::read(server, None, password.map(str::to_owned), secret.map(str::to_owned))
-        };
-        assert_eq!(read("turn:192.0.2.1", Some("p"), None).unwrap().server, "192.0.2.1:3478");
-        assert_eq!(read("turn.example.net:5000", None, Some("s")).unwrap().server, "turn.example.net:5000");
-        assert!(read("turn.example.net", None, None).is_err() && read("turn", Some("p"), Some("s")).is_err());
         assert_eq!(field(Config { max_message: 300 * 1024, ..Config::default() }), "max_message");
         assert_eq!(field(Config { send_buffer: 10, ..Config::default() }), "send_buffer");
         assert_eq!(field(Config { receive_window: 10, ..Config::default() }), "receive_window");

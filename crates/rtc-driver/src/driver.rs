@@ -1,6 +1,7 @@
 //! The task that owns the sockets and the endpoint.
 
 mod names;
+mod outlet;
 mod ports;
 mod streams;
 mod task;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Count(oneshot::Sender<Counters>),
     StunServer(SocketAddr),
     TurnServer(SocketAddr),
+    TurnEnded(turn::Ended),
     Stop(Option<oneshot::Sender<()>>),
 }
 

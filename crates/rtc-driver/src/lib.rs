@@ -25,7 +25,7 @@ mod timers;
 mod turn;
 mod wire;
 
-pub use config::{Config, TurnServer, with_port};
+pub use config::{Config, TurnServer, TurnTransport, with_port};
 pub use connection::{Connection, Handle};
 pub use driver::Driver;
 pub use endpoint::Endpoint;

@@ -1,10 +1,13 @@
-//! The client side of TURN (RFC 8656), without socket and clock: one relay by UDP on a server, for all sessions.
+//! The client side of TURN (RFC 8656), without socket and clock: one relay of UDP on a server, for all sessions.
 //!
-//! *Input*: [`Client::handle`], [`Client::send`] and [`Client::handle_timeout`]. *Output*: [`Client::poll_transmit`],
-//! all of it to the server, [`Client::poll_news`] and [`Client::poll_timeout`]. A relay that is lost is asked for again
-//! with back-off until the client is dropped. `docs/protocols/webrtc.md` has the table of what happens when.
+//! *Input*: [`Client::handle`], [`Client::send`] and [`Client::handle_timeout`]; over a stream also [`Client::cut`].
+//! *Output*: [`Client::poll_transmit`], all of it to the server, [`Client::poll_news`] and [`Client::poll_timeout`]. A relay
+//! that is lost is asked for again with back-off until the client is dropped. Over a stream each try has a connection of its
+//! own, which is opened when there is something to send and closed when a [`News::Failed`] comes.
+//! `docs/protocols/webrtc.md` has the table of what happens when.
 
 mod credentials;
+pub(crate) mod frames;
 mod message;
 mod news;
 mod peers;
@@ -33,6 +36,9 @@ use crate::wire::{Class, Kind, Stun, Transaction, classify};
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// How often a request is sent; 15.5 s after the first the server counts as gone.
 const SENDS: u32 = 5;
+/// How long the answer to a request may take that a stream carries, which is sent once; the opening of the stream is part
+/// of it.
+const STREAM_WAIT: Duration = Duration::from_millis(15_500);
 /// Pause between refreshes: it is the NAT that forgets, after 30 s or more, and a server that was restarted is noticed by
 /// its answer.
 const REFRESH: Duration = Duration::from_secs(20);
@@ -68,6 +74,8 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Client {
     credentials: Credentials,
+    /// Whether a stream carries what is sent: nothing is lost on the way then.
+    streamed: bool,
     /// What the server wants to see, once it has said so.
     login: Option<Login>,
     phase: Phase,
@@ -84,10 +92,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client that asks for its relay at once.
-    pub(crate) fn new(now: Instant, credentials: Credentials) -> Self {
+    /// A client that asks for its relay at once, by datagrams or over streams.
+    pub(crate) fn new(now: Instant, credentials: Credentials, streamed: bool) -> Self {
         let mut client = Self {
             credentials,
+            streamed,
             login: None,
             phase: Phase::Down,
             failures: 0,
@@ -196,9 +205,16 @@ impl Client {
         }
     }
 
-    /// Tells the server that the relay is not needed any more.
+    /// The connection has ended, and the relay with it.
+    pub(crate) fn cut(&mut self, now: Instant, fault: Fault) {
+        if self.phase != Phase::Down {
+            self.down(now, fault);
+        }
+    }
+
+    /// Tells the server that the relay is not needed any more; over a stream the end of the connection says so.
     pub(crate) fn close(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Up { .. }) {
+        if matches!(self.phase, Phase::Up { .. }) && !self.streamed {
             self.ask(now, Purpose::Release, 0);
         }
     }
@@ -239,12 +255,12 @@ impl Client {
         };
         self.out.push_back(bytes.clone());
         self.requests.insert(transaction, Request { purpose, bytes, sends: 1, renewals });
-        self.arm(Due::Request(transaction), now + FIRST_WAIT);
+        self.arm(Due::Request(transaction), now + if self.streamed { STREAM_WAIT } else { FIRST_WAIT });
     }
 
     fn unanswered(&mut self, now: Instant, transaction: Transaction) {
         let Some(request) = self.requests.get_mut(&transaction) else { return };
-        if request.sends < SENDS {
+        if request.sends < SENDS && !self.streamed {
             let wait = FIRST_WAIT * 2_u32.saturating_pow(request.sends);
             request.sends += 1;
             self.out.push_back(request.bytes.clone());
@@ -292,6 +308,10 @@ impl Client {
         self.login = None;
         self.requests.clear();
         self.peers = Peers::default();
+        if self.streamed {
+            // It was for the connection that ends now.
+            self.out.clear();
+        }
         (self.timers, self.armed) = (Timers::default(), HashMap::new());
         self.arm(Due::Relay, now + pause);
         self.news.push_back(News::Failed(fault));
@@ -357,7 +377,7 @@ impl Client {
                 self.ask(now, purpose, renewals + 1);
             }
             // The server holds a relay for our socket whose answer was lost.
-            Some(437) if purpose == Purpose::Allocate => {
+            Some(437) if purpose == Purpose::Allocate && !self.streamed => {
                 self.ask(now, Purpose::Release, 0);
                 self.down(now, Fault::Refused(437));
             }

@@ -37,11 +37,23 @@ impl TurnServer {
 
     /// As [`start`](Self::start), by a command that may run coturn elsewhere, at an address there.
     pub async fn start_at(mut command: Command, own: IpAddr) -> Self {
+        command.arg("--no-tls");
+        Self::run(command, own).await
+    }
+
+    /// One that speaks TLS as well, at the same port, with a certificate and its key.
+    pub async fn start_secure(coturn: &Path, own: IpAddr, certificate: &Path, key: &Path) -> Self {
+        let mut command = Command::new(coturn);
+        command.arg("--cert").arg(certificate).arg("--pkey").arg(key);
+        Self::run(command, own).await
+    }
+
+    async fn run(mut command: Command, own: IpAddr) -> Self {
         let (name, password) = USER;
         let (address, ip) = (SocketAddr::new(own, 3478), own.to_string());
         command.args(["-n", "--listening-ip", &ip, "--relay-ip", &ip, "--allow-loopback-peers"]);
         command.args(["--lt-cred-mech", "--realm", "test", "--user", &format!("{name}:{password}")]);
-        command.args(["--no-tls", "--no-dtls", "--no-cli", "--verbose", "--log-file", "stdout", "--pidfile", ""]);
+        command.args(["--no-dtls", "--no-cli", "--verbose", "--log-file", "stdout", "--pidfile", ""]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut program = Program::spawn("coturn", &mut command);
         program.says(&format!("UDP listener opened on: {address}")).await;

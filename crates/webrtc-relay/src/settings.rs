@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sluicegate_hub::Hub;
-use sluicegate_launch::{Failure, Secret, Span, Turn, TurnProof};
-use sluicegate_rtc_driver::{Driver, TurnServer, with_port};
+use sluicegate_launch::{Failure, Secret, Span, Turn};
+use sluicegate_rtc_driver::{Driver, with_port};
 
 use crate::{Config, Engine, IceServer};
 
@@ -91,7 +91,7 @@ impl Settings {
             Err(error) => faults.push(format!("webrtc: {error}")),
             Ok(()) => {}
         }
-        if let Some(Err(fault)) = self.turn.as_ref().map(turn_server) {
+        if let Some(Err(fault)) = self.turn.as_ref().map(|turn| turn.server("webrtc.turn")) {
             faults.push(fault);
         }
         if self.key_frame_interval.0 < LEAST_INTERVAL {
@@ -106,7 +106,7 @@ impl Settings {
 
     fn driver(&self, port: u16) -> sluicegate_rtc_driver::Config {
         let stun_server = self.stun_server.as_deref().map(stun_server);
-        let turn = self.turn.as_ref().and_then(|turn| turn_server(turn).ok());
+        let turn = self.turn.as_ref().and_then(|turn| turn.server("webrtc.turn").ok());
         let everywhere = || vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
         sluicegate_rtc_driver::Config {
             listen: self.listen.clone().unwrap_or_else(everywhere),
@@ -157,14 +157,6 @@ impl Settings {
         let engine = Engine::new(hub.clone(), driver, self.engine(foreign_publishers));
         engine.map(Some).map_err(|error| Failure::work("setting up WebRTC", error))
     }
-}
-
-/// The TURN server that the section names, or what is wrong with it.
-fn turn_server(turn: &Turn) -> Result<TurnServer, String> {
-    let TurnProof { credential, secret } = turn.proof("webrtc.turn")?;
-    let revealed = |secret: Option<Secret>| secret.map(|secret| secret.reveal().to_owned());
-    TurnServer::read(&turn.server, turn.username.clone(), revealed(credential), revealed(secret))
-        .map_err(|error| format!("webrtc.turn: {error}"))
 }
 
 #[cfg(test)]

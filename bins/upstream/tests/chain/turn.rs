@@ -77,17 +77,17 @@ async fn a_camera_and_a_viewer_behind_turn() {
     assert_eq!(viewer.until("path()").await, "relay");
 }
 
-/// The section of a host that announces nothing but a relay.
-fn only_a_relay(turn: SocketAddr) -> String {
+/// The section of a host that announces nothing but a relay, with more lines.
+fn only_a_relay(server: &str, more: &str) -> String {
     let (name, password) = USER;
-    format!("server = '{turn}'\nusername = '{name}'\ncredential = '{password}'\nrelay_only = true\n")
+    format!("server = '{server}'\nusername = '{name}'\ncredential = '{password}'\nrelay_only = true\n{more}")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_site_and_an_upstream_that_nobody_reaches_play_by_their_relays() {
     let (Some(chromium), Some(coturn)) = (find(Peer::Chromium), find(Peer::Coturn)) else { return };
     let turn = TurnServer::start(&coturn).await;
-    let section = only_a_relay(turn.address);
+    let section = only_a_relay(&turn.address.to_string(), "");
     let upstream = upstream(turn.address, "", &format!("[webrtc.turn]\n{section}")).await;
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("site.toml");
@@ -105,6 +105,35 @@ async fn a_site_and_an_upstream_that_nobody_reaches_play_by_their_relays() {
         let ends = viewer.value("ends()").await;
         assert_eq!(ends, serde_json::json!(["relay", "relay"]), "{query}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_by_tcp_or_tls_alone_is_played_from() {
+    let (Some(chromium), Some(coturn)) = (find(Peer::Chromium), find(Peer::Coturn)) else { return };
+    let (own, folder) = (TurnServer::own_address(), tempfile::tempdir().unwrap());
+    let made = rcgen::generate_simple_self_signed([own.to_string()]).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let turn = TurnServer::start_secure(&coturn, own, &cert, &key).await;
+    let authority = format!("ca_file = '{}'\n", cert.display());
+    for (uri, more) in [
+        (format!("turn:{}?transport=tcp", turn.address), ""),
+        (format!("turns:{}?transport=tcp", turn.address), authority.as_str()),
+    ] {
+        let upstream = upstream(turn.address, "", &format!("[webrtc.turn]\n{}", only_a_relay(&uri, more))).await;
+        let _site = Site::with_stream(&upstream).await;
+        let mut viewer = page(&chromium, &upstream).await;
+        let url = upstream.url("http", &format!("/whep/{STREAM}"));
+        viewer.value(&format!("ask('{url}')")).await;
+        assert_eq!(call(&mut viewer, "play", &url).await, true);
+        pictures_advance(&mut viewer).await;
+        assert_eq!(viewer.value("ends()").await, serde_json::json!(["relay", "relay"]), "{uri}");
+    }
+    // The certificate is not trusted where nothing says so, and the log says why there is no relay.
+    let uri = format!("turns:{}", turn.address);
+    let mut upstream = upstream(turn.address, "", &format!("[webrtc.turn]\n{}", only_a_relay(&uri, ""))).await;
+    upstream.program.says("UnknownIssuer").await;
 }
 
 #[tokio::test]

@@ -76,7 +76,8 @@ impl ClientTls {
     }
 
     /// The same trust for what is not HTTP: servers may refuse a name that they do not speak (RFC 7301 §3.2).
-    pub(crate) fn without_protocol(&self) -> Arc<ClientConfig> {
+    #[must_use]
+    pub fn without_protocol(&self) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&self.0);
         config.alpn_protocols.clear();
         Arc::new(config)

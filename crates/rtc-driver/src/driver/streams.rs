@@ -5,18 +5,17 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
 
+use super::outlet::{Outlet, Waiting, outlet};
 use crate::endpoint::{Datagram, Outgoing};
 use crate::frames::{decode, encode};
 use crate::wire::{Class, Kind, classify};
@@ -24,19 +23,15 @@ use crate::{Error, metrics};
 
 /// How long nothing may be said to a peer until its connection is closed.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long a peer may leave what we send unread.
-const STALL: Duration = Duration::from_secs(5);
 /// Connections of one address to which nothing was said yet. Behind one NAT there may be many viewers, of whom few connect
 /// at the same moment.
 const MAX_SILENT: usize = 64;
 /// Bytes that wait for one connection, each frame with its cost; what goes beyond is lost as a datagram would be. It is
 /// 0.8 s of 2.5 Mbit/s: what is older is asked for again already.
 const MAX_QUEUE: usize = 256 * 1024;
-/// What a waiting frame costs beside its bytes.
-const FRAME_COST: usize = 64;
 /// Bytes that the host holds for a connection; with more, pictures would grow old in it.
 const SEND_BUFFER: usize = 128 * 1024;
-/// Bytes read or written at once.
+/// Bytes read at once.
 const PIECE: usize = 16 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -48,30 +43,29 @@ type Key = (usize, SocketAddr);
 
 /// The way to one peer.
 #[derive(Debug)]
-struct Outlet {
-    frames: mpsc::UnboundedSender<BytesMut>,
-    queued: Arc<AtomicUsize>,
+struct Peer {
+    outlet: Outlet,
     answered: bool,
 }
 
 #[derive(Debug, Default)]
 struct Table {
-    outlets: HashMap<Key, Outlet>,
+    peers: HashMap<Key, Peer>,
     /// Connections by address to which nothing was said yet.
     silent: HashMap<IpAddr, usize>,
 }
 
 impl Table {
     fn speaks_to(&mut self, key: Key) -> Option<&Outlet> {
-        let outlet = self.outlets.get_mut(&key)?;
-        if !std::mem::replace(&mut outlet.answered, true) {
+        let peer = self.peers.get_mut(&key)?;
+        if !std::mem::replace(&mut peer.answered, true) {
             forget_silent(&mut self.silent, key.1.ip());
         }
-        Some(outlet)
+        Some(&peer.outlet)
     }
 
     fn remove(&mut self, key: Key) {
-        if self.outlets.remove(&key).is_some_and(|outlet| !outlet.answered) {
+        if self.peers.remove(&key).is_some_and(|peer| !peer.answered) {
             forget_silent(&mut self.silent, key.1.ip());
         }
     }
@@ -101,19 +95,18 @@ impl Shared {
     }
 
     /// Enters a connection, unless there are too many.
-    fn enter(&self, key: Key) -> Option<(mpsc::UnboundedReceiver<BytesMut>, Entered)> {
+    fn enter(&self, key: Key) -> Option<(Waiting, Entered)> {
         let mut table = self.table();
         let silent = table.silent.get(&key.1.ip()).copied().unwrap_or_default();
-        if table.outlets.len() >= self.limit || silent >= MAX_SILENT {
+        if table.peers.len() >= self.limit || silent >= MAX_SILENT {
             return None;
         }
         table.silent.insert(key.1.ip(), silent + 1);
-        let (frames, waiting) = mpsc::unbounded_channel();
-        let queued = Arc::new(AtomicUsize::new(0));
-        table.outlets.insert(key, Outlet { frames, queued: Arc::clone(&queued), answered: false });
+        let (outlet, waiting) = outlet(MAX_QUEUE);
+        table.peers.insert(key, Peer { outlet, answered: false });
         drop(table);
         metrics::stream_began();
-        Some((waiting, Entered { key, shared: self.clone(), queued }))
+        Some((waiting, Entered { key, shared: self.clone() }))
     }
 }
 
@@ -121,7 +114,6 @@ impl Shared {
 struct Entered {
     key: Key,
     shared: Shared,
-    queued: Arc<AtomicUsize>,
 }
 
 impl Drop for Entered {
@@ -156,19 +148,14 @@ impl Streams {
         }
         let mut table = self.shared.table();
         let Some(outlet) = table.speaks_to((outgoing.socket, outgoing.to)) else { return Some(false) };
-        let cost = outgoing.data.len() + FRAME_COST;
-        if outlet.queued.fetch_add(cost, Ordering::AcqRel) + cost > MAX_QUEUE {
-            outlet.queued.fetch_sub(cost, Ordering::AcqRel);
-            return Some(false);
-        }
-        Some(outlet.frames.send(outgoing.data.clone()).is_ok())
+        Some(outlet.send(outgoing.data.clone()))
     }
 }
 
 impl Drop for Streams {
     fn drop(&mut self) {
         self.accepting.iter().for_each(AbortHandle::abort);
-        self.shared.table().outlets.clear();
+        self.shared.table().peers.clear();
     }
 }
 
@@ -206,14 +193,15 @@ async fn accept(number: usize, listener: TcpListener, shared: Shared) {
     }
 }
 
-async fn serve(stream: TcpStream, waiting: mpsc::UnboundedReceiver<BytesMut>, entered: Entered) {
+async fn serve(stream: TcpStream, waiting: Waiting, entered: Entered) {
     // A connection that has ended by now is noticed below.
     let _ = stream.set_nodelay(true);
     let to = stream.local_addr().ok().map(|address| address.ip());
     let (read_half, write_half) = stream.into_split();
     tokio::select! {
         () = read(read_half, to, &entered) => {}
-        () = write(write_half, waiting, &entered.queued) => {}
+        // Silence and a peer that does not read end a connection alike.
+        _ = waiting.write(write_half, encode, SILENCE) => {}
     }
 }
 
@@ -253,28 +241,11 @@ fn asks_for_a_session(frame: &[u8]) -> bool {
     matches!(classify(frame), Kind::Stun(stun) if stun.class == Class::Request && stun.receiver().is_some())
 }
 
-/// Sends what waits, many frames at once, until nothing is said any more or the peer does not read.
-async fn write(mut half: OwnedWriteHalf, mut waiting: mpsc::UnboundedReceiver<BytesMut>, queued: &AtomicUsize) {
-    let mut piece = Vec::with_capacity(PIECE);
-    while let Ok(Some(frame)) = timeout(SILENCE, waiting.recv()).await {
-        let mut next = Some(frame);
-        let mut cost = 0;
-        while let Some(frame) = next {
-            encode(&frame, &mut piece);
-            cost += frame.len() + FRAME_COST;
-            next = if piece.len() < PIECE { waiting.try_recv().ok() } else { None };
-        }
-        let written = timeout(STALL, half.write_all(&piece)).await;
-        queued.fetch_sub(cost, Ordering::AcqRel);
-        if !matches!(written, Ok(Ok(()))) {
-            return;
-        }
-        piece.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::super::outlet::FRAME_COST;
     use super::*;
 
     async fn one() -> (Streams, TcpStream, mpsc::Receiver<Vec<Datagram>>) {
@@ -313,7 +284,7 @@ mod tests {
         }
         assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
         assert!(start.elapsed() >= 4 * SILENCE - Duration::from_secs(3));
-        assert_eq!(streams.shared.table().outlets.len(), 0);
+        assert_eq!(streams.shared.table().peers.len(), 0);
     }
 
     #[tokio::test]

@@ -75,7 +75,7 @@ impl Task {
         let sockets = sockets.into_iter().enumerate().collect();
         let ports = Ports::default();
         let streams = Streams::start(listeners, config.max_sessions, ports.inlet());
-        let turn = Turn::default();
+        let turn = Turn::new(commands.clone());
         Self {
             config,
             endpoint,
@@ -194,7 +194,8 @@ impl Task {
     fn collect(&mut self) {
         let mut lost = 0;
         while let Some(outgoing) = self.endpoint.poll_transmit() {
-            let sent = self.streams.send(&outgoing).unwrap_or_else(|| self.outbox.push(outgoing));
+            let by_stream = self.streams.send(&outgoing).or_else(|| self.turn.send(&outgoing));
+            let sent = by_stream.unwrap_or_else(|| self.outbox.push(outgoing));
             lost += u64::from(!sent);
         }
         if lost > 0 {
@@ -256,6 +257,7 @@ impl Task {
                 let opened = self.turn.open(&self.config, &self.ports, server, &mut self.endpoint, &mut self.sockets);
                 self.ports.retire(opened.into_iter().collect());
             }
+            Command::TurnEnded(ended) => self.turn.ended(now, ended, &mut self.endpoint),
             Command::Count(reply) => answer(reply, self.endpoint.counters()),
             Command::Stop(_) => {}
         }

@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime};
 use bytes::BytesMut;
 
 use super::{Datagram, Endpoint, Outgoing};
-use crate::turn::{Client, Credentials, News};
+use crate::TurnTransport;
+use crate::turn::{Client, Credentials, Fault, News};
 
 /// The relay and the way to it.
 #[derive(Debug)]
@@ -36,10 +37,18 @@ impl Endpoint {
     pub(crate) fn set_turn_server(&mut self, now: Instant, today: SystemTime, server: SocketAddr, way: usize) {
         let Some(turn) = &self.config.turn else { return };
         let credentials = Credentials::new(turn.username.clone(), turn.credential.clone(), now, today);
+        let streamed = turn.transport != TurnTransport::Udp;
         self.close_relay(now);
         if let Some(number) = self.relay_number {
             self.sockets.insert(number, Vec::new());
-            self.relay = Some(Relay { client: Client::new(now, credentials), server, way, number });
+            self.relay = Some(Relay { client: Client::new(now, credentials, streamed), server, way, number });
+        }
+    }
+
+    /// The connection to the TURN server has ended.
+    pub(crate) fn cut_relay(&mut self, now: Instant, fault: Fault) {
+        if let Some(relay) = &mut self.relay {
+            relay.client.cut(now, fault);
         }
     }
 

@@ -16,6 +16,10 @@ pub(crate) enum Fault {
     Refused(u16),
     /// What it answers makes no sense.
     Unreadable,
+    /// No connection to it can be opened, or it is not to be trusted.
+    Unreachable,
+    /// The connection to it has ended.
+    Closed,
 }
 
 impl Fault {
@@ -27,6 +31,8 @@ impl Fault {
             Self::Forgotten => "forgotten",
             Self::Refused(_) => "refused",
             Self::Unreadable => "unreadable",
+            Self::Unreachable => "unreachable",
+            Self::Closed => "closed",
         }
     }
 }
@@ -39,6 +45,8 @@ impl fmt::Display for Fault {
             Self::Forgotten => formatter.write_str("it has forgotten the relay"),
             Self::Refused(code) => write!(formatter, "it refuses with code {code}"),
             Self::Unreadable => formatter.write_str("its answer cannot be read"),
+            Self::Unreachable => formatter.write_str("there is no connection to it"),
+            Self::Closed => formatter.write_str("the connection to it has ended"),
         }
     }
 }

@@ -29,11 +29,15 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::by(false)
+    }
+
+    fn by(streamed: bool) -> Self {
         let now = Instant::now();
         let password = TurnCredential::Password("secret".to_owned());
         let credentials = Credentials::new("me".to_owned(), password, now, SystemTime::now());
         let key = credentials::key("me", b"here", "secret");
-        Self { now, client: Client::new(now, credentials), nonce: b"nonce-1".to_vec(), key }
+        Self { now, client: Client::new(now, credentials, streamed), nonce: b"nonce-1".to_vec(), key }
     }
 
     /// One that has its relay.
@@ -286,6 +290,42 @@ fn a_refused_peer_is_let_be() {
     }
     stage.client.send(stage.now, peer(1), &check());
     assert_eq!(stage.sent().0.len(), 1);
+}
+
+#[test]
+fn over_a_stream_each_request_is_sent_once_and_its_end_is_the_relays() {
+    let mut stage = Stage::by(true);
+    assert_eq!(stage.sent().0.len(), 1);
+    assert_eq!(stage.pass(), STREAM_WAIT);
+    assert!(stage.sent().0.is_empty());
+    assert_eq!(stage.news(), [News::Failed(Fault::NoAnswer)]);
+    // A connection that cannot be had is tried again with growing pauses.
+    let mut pauses = Vec::new();
+    for _ in 0..10 {
+        pauses.push(stage.pass());
+        assert_eq!(stage.sent().0.len(), 1);
+        stage.client.cut(stage.now, Fault::Unreachable);
+        assert_eq!(stage.news(), [News::Failed(Fault::Unreachable)]);
+    }
+    let (first, longest) = BACK_OFF;
+    assert!(pauses[5] > first * 4 && pauses.iter().all(|pause| *pause <= longest), "{pauses:?}");
+    stage.pass();
+    stage.settle(Stage::serve);
+    assert_eq!(stage.news(), [News::Relayed(RELAYED.parse().unwrap())]);
+    // One that ends after it has held is replaced at once; what waited for it is not said to its successor.
+    stage.now += HEALTHY;
+    stage.client.send(stage.now, peer(1), &check());
+    stage.client.cut(stage.now, Fault::Closed);
+    stage.client.cut(stage.now, Fault::Closed);
+    assert_eq!(stage.news(), [News::Failed(Fault::Closed)]);
+    let (asked, other) = stage.sent();
+    assert_eq!(asked.iter().map(|asked| asked.method).collect::<Vec<_>>(), [message::ALLOCATE]);
+    assert!(other.is_empty());
+    // No word of farewell: the connection ends.
+    let mut stage = Stage::by(true);
+    stage.settle(Stage::serve);
+    stage.client.close(stage.now);
+    assert!(stage.sent().0.is_empty());
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use sluicegate_rtc_driver::{Config, Connection, Driver, Event, Message, Options, TurnCredential, TurnServer};
+use sluicegate_rtc_driver::{
+    Config, Connection, Driver, Event, Message, Options, TurnCredential, TurnServer, TurnTransport,
+};
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::turn::{TurnServer as Coturn, USER};
 use tokio::process::Command;
@@ -15,11 +17,15 @@ fn named() -> (String, TurnCredential) {
     (USER.0.to_owned(), TurnCredential::Password(USER.1.to_owned()))
 }
 
-fn relayed(server: SocketAddr, (username, credential): (String, TurnCredential)) -> Driver {
-    let turn = Some(TurnServer { server: server.to_string(), username, credential });
+fn by(transport: TurnTransport, server: SocketAddr, (username, credential): (String, TurnCredential)) -> Driver {
+    let turn = Some(TurnServer { server: server.to_string(), transport, tls: None, username, credential });
     // A session that is never answered hears of relays.
     let answer_timeout = Duration::from_secs(300);
     Driver::bind(Config { turn, relay_only: true, answer_timeout, ..config() }).unwrap()
+}
+
+fn relayed(server: SocketAddr, named: (String, TurnCredential)) -> Driver {
+    by(TurnTransport::Udp, server, named)
 }
 
 /// The next relay that a session announces, as it stands in a candidate.
@@ -102,4 +108,23 @@ async fn a_restarted_server_is_asked_again_and_a_secret_makes_the_name() {
     });
     assert_ne!(second.await.unwrap(), first);
     call(&site, &viewer).await;
+}
+
+#[tokio::test]
+async fn a_relay_by_tcp_ends_with_its_connection_and_comes_back() {
+    let Some(coturn) = find(Peer::Coturn) else { return };
+    let own = Coturn::own_address();
+    let server = at(&coturn, own, &[]).await;
+    let (site, viewer) = (by(TurnTransport::Tcp, server.address, named()), driver());
+    let (mut early, _) = site.offer(Options::channel("early")).await.unwrap();
+    relay(&mut early).await;
+    let kept = call(&site, &viewer).await;
+    drop(server);
+    // No refresh is needed to notice: connections are refused until the server is back.
+    let mut server = at(&coturn, own, &[]).await;
+    relay(&mut early).await;
+    drop(kept);
+    let _kept = call(&site, &viewer).await;
+    site.shutdown().await;
+    server.program.says("TCP connection closed by client").await;
 }

@@ -1,0 +1,157 @@
+//! The connection to a TURN server that is spoken to by TCP or TLS. It is opened when there is something to say, and its
+//! end is told to the driver.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::super::Command;
+use super::super::outlet::{Outlet, Waiting, outlet};
+use crate::endpoint::Datagram;
+use crate::turn::Fault;
+use crate::turn::frames::{decode, encode};
+
+/// How long the opening may take, TLS included; it is within the time that the first request has for its answer.
+const DIAL: Duration = Duration::from_secs(10);
+/// Bytes that wait for the connection, each message with its cost; what goes beyond is lost as a datagram would be. All
+/// sessions share it: it is 0.8 s of 10 Mbit/s, and what is older is asked for again already.
+const MAX_QUEUE: usize = 1024 * 1024;
+/// Bytes in the host that have not left yet; with more, pictures would grow old there.
+const UNSENT: u32 = 128 * 1024;
+/// How long the host keeps a connection whose packets nobody acknowledges.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
+/// How long we may be silent: the refresh of the relay comes every 20 s.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Bytes read at once.
+const PIECE: usize = 16 * 1024;
+
+/// Where the connection goes.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) address: SocketAddr,
+    /// With the host for which the server's certificate must be.
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// The endpoint's number of the way.
+    pub(super) number: usize,
+}
+
+/// How a connection has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Counts the connections of a driver.
+    pub(super) connection: u64,
+    pub(super) fault: Fault,
+    pub(super) error: io::Error,
+}
+
+/// A connection that is open or being opened; it ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Link {
+    outlet: Outlet,
+    task: AbortHandle,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Link {
+    /// Opens it; what arrives goes to `inlet`, and its end as a command to the driver.
+    pub(super) fn open(
+        connection: u64,
+        target: Target,
+        inlet: mpsc::Sender<Vec<Datagram>>,
+        commands: mpsc::WeakUnboundedSender<Command>,
+    ) -> Self {
+        let (outlet, waiting) = outlet(MAX_QUEUE);
+        let task = tokio::spawn(async move {
+            let (fault, error) = converse(&target, waiting, &inlet).await;
+            if let Some(commands) = commands.upgrade() {
+                // A driver that has stopped needs no word.
+                let _ = commands.send(Command::TurnEnded(Ended { connection, fault, error }));
+            }
+        });
+        Self { outlet, task: task.abort_handle() }
+    }
+
+    /// Queues a message, or says that it is lost.
+    pub(super) fn send(&self, message: BytesMut) -> bool {
+        self.outlet.send(message)
+    }
+}
+
+/// Opens a connection and keeps it until it ends; says why it did.
+async fn converse(target: &Target, waiting: Waiting, inlet: &mpsc::Sender<Vec<Datagram>>) -> (Fault, io::Error) {
+    let (reader, writer) = match timeout(DIAL, connect(target)).await {
+        Ok(Ok(halves)) => halves,
+        Ok(Err(error)) => return (Fault::Unreachable, error),
+        Err(late) => return (Fault::Unreachable, late.into()),
+    };
+    tokio::select! {
+        ended = read(target, reader, inlet) => ended,
+        written = waiting.write(writer, encode, SILENCE) => {
+            (Fault::Closed, written.err().unwrap_or_else(|| io::ErrorKind::TimedOut.into()))
+        }
+    }
+}
+
+type Halves = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
+
+async fn connect(target: &Target) -> io::Result<Halves> {
+    let tcp = TcpStream::connect(target.address).await?;
+    tcp.set_nodelay(true)?;
+    let socket = SockRef::from(&tcp);
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    let Some((config, name)) = &target.tls else {
+        let (reader, writer) = tcp.into_split();
+        return Ok((Box::new(reader), Box::new(writer)));
+    };
+    let stream = TlsConnector::from(Arc::clone(config)).connect(name.clone(), tcp).await?;
+    let (reader, writer) = tokio::io::split(stream);
+    Ok((Box::new(reader), Box::new(writer)))
+}
+
+/// Hands on what arrives. A full driver makes the server wait.
+async fn read(
+    target: &Target,
+    mut reader: impl AsyncRead + Unpin,
+    inlet: &mpsc::Sender<Vec<Datagram>>,
+) -> (Fault, io::Error) {
+    let mut arrived = BytesMut::new();
+    loop {
+        arrived.reserve(PIECE);
+        match reader.read_buf(&mut arrived).await {
+            Ok(0) => return (Fault::Closed, io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) => return (Fault::Closed, error),
+        }
+        let mut datagrams = Vec::new();
+        loop {
+            match decode(&mut arrived) {
+                Ok(Some(data)) => {
+                    datagrams.push(Datagram { socket: target.number, to: None, from: target.address, data });
+                }
+                Ok(None) => break,
+                Err(error) => return (Fault::Unreadable, io::Error::other(error)),
+            }
+        }
+        if !datagrams.is_empty() && inlet.send(datagrams).await.is_err() {
+            return (Fault::Closed, io::ErrorKind::BrokenPipe.into());
+        }
+    }
+}
