@@ -37,6 +37,17 @@ const PAGE: &str = "
         const found = all.flatMap((stats) => [...stats.values()]);
         return found.findLast((entry) => entry.type === 'inbound-rtp' && entry.kind === kind) ?? {};
     };
+    // A stream whose pictures begin when they are drawn.
+    globalThis.canvas = () => {
+        const drawn = Object.assign(document.createElement('canvas'), {width: 320, height: 240});
+        drawn.getContext('2d');
+        const stream = drawn.captureStream(0);
+        globalThis.draw = () => setInterval(() => {
+            drawn.getContext('2d').fillRect(Math.random() * 300, Math.random() * 200, 40, 40);
+            stream.getVideoTracks()[0].requestFrame();
+        }, 40);
+        return stream;
+    };
     globalThis.frames = () => [...document.querySelectorAll('video')]
         .reduce((sum, video) => sum + video.getVideoPlaybackQuality().totalVideoFrames, 0);
     Flashphoner.init({});

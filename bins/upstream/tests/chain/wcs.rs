@@ -81,6 +81,30 @@ async fn a_camera_is_pushed_from_node_to_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pictures_that_begin_after_the_sound_go_along() {
+    let Some((chromium, [newest, ..])) = versions() else { return };
+    let (one, two) = (Node::start().await, Node::start().await);
+    let mut camera = page(&chromium, &newest, &one, &one.uri()).await;
+    let late = "{constraints: {audio: true, video: false, customStream: canvas()}}";
+    assert_eq!(camera.value(&format!("stream('door', 'publish', 'PUBLISHING', {late})")).await, "PUBLISHING");
+    let relay = relay(&two, "door", "copy");
+    let pushed = one.post("pull/push", &relay);
+    let drawn = async {
+        // Longer than anybody waits for pictures that are not agreed.
+        let heard =
+            || async { (api::stream(&one.upstream.address, "door").await["frames_in"].as_u64()? >= 60).then_some(()) };
+        until("sound", heard).await;
+        camera.value("draw()").await;
+    };
+    let (pushed, ()) = tokio::join!(pushed, drawn);
+    assert_eq!(pushed, (200, String::new()));
+    let mut viewer = page(&chromium, &newest, &two, &two.uri()).await;
+    assert_eq!(play(&mut viewer, "copy").await, "PLAYING");
+    pictures_advance(&mut viewer).await;
+    viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_camera_is_pulled_by_another_node() {
     let Some((chromium, [.., older])) = versions() else { return };
     let (one, two) = (Node::start().await, Node::start().await);

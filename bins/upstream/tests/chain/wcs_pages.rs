@@ -96,6 +96,9 @@ async fn what_cannot_be_fails_in_time_and_with_its_reason() {
         assert_eq!(publish(&mut viewer, "door").await, "PUBLISHING");
         viewer.value("published.stop()").await;
         hears(&mut viewer, "UNPUBLISHED").await;
+        // What nobody draws on sends nothing.
+        let empty = "{constraints: {audio: false, video: false, customStream: canvas()}}";
+        viewer.value(&format!("stream('empty', 'publish', 'PUBLISHING', {empty}), true")).await;
 
         // No way from here to there.
         let nowhere = "{mediaOptions: {iceServers: [], iceTransportPolicy: 'relay'}}";
@@ -125,6 +128,7 @@ async fn what_cannot_be_fails_in_time_and_with_its_reason() {
         hears(&mut player, "STOPPED").await;
 
         hears(&mut lost, "FAILED: Failed by ICE timeout").await;
+        hears(&mut viewer, "FAILED: Failed by RTP activity").await;
     }
 }
 
