@@ -7,6 +7,7 @@ use sluicegate_media::{Codec, Kind};
 use sluicegate_rtc_driver::media::{RtpPacket, TrackId};
 
 use crate::engine::{Sent, sent_as};
+use crate::even::Even;
 
 /// A track that goes out.
 #[derive(Debug)]
@@ -20,12 +21,13 @@ pub(crate) struct Lane {
     pub(crate) track: Option<TrackId>,
     pub(crate) sequence: u16,
     last: Option<u32>,
+    even: Even,
 }
 
 impl Lane {
     pub(crate) fn new(sent: Sent) -> Self {
         let Sent { source, codec } = sent;
-        Self { source, codec, silent: false, track: None, sequence: rand::random(), last: None }
+        Self { source, codec, silent: false, track: None, sequence: rand::random(), last: None, even: Even::default() }
     }
 
     /// What a stream has for this lane, if it has what the session carries.
@@ -45,6 +47,11 @@ impl Lane {
         let last = self.last.replace(timestamp);
         last.is_some_and(|last| timestamp.wrapping_sub(last).cast_signed() < 0)
     }
+
+    /// Packets at their places on the session's timeline, which is that of the stream and some ticks more.
+    pub(crate) fn placed(&mut self, packets: &Arc<[RtpPacket]>, shift: u32) -> Arc<[RtpPacket]> {
+        self.even.of(self.codec, shifted(packets, shift))
+    }
 }
 
 /// Whether a session with these lanes can go on with other tracks: pictures as they were agreed on, with sound or without.
@@ -54,7 +61,7 @@ pub(crate) fn fit(lanes: &[Lane], tracks: &TrackSet) -> bool {
 }
 
 /// Packets with their times on the session's timeline; those that all viewers share where they are there already.
-pub(crate) fn shifted(packets: &Arc<[RtpPacket]>, shift: u32) -> Arc<[RtpPacket]> {
+fn shifted(packets: &Arc<[RtpPacket]>, shift: u32) -> Arc<[RtpPacket]> {
     if shift == 0 {
         return Arc::clone(packets);
     }

@@ -11,6 +11,7 @@ mod cut;
 mod engine;
 mod error;
 mod estimate;
+mod even;
 mod format;
 mod fragment;
 mod http;

@@ -16,7 +16,7 @@ use crate::engine::{Engine, Place, Sent};
 use crate::estimate::Path;
 use crate::lane::{self, Lane};
 use crate::offer::codec;
-use crate::sound::{Feed, Opus};
+use crate::sound::{self, Feed, Opus};
 use crate::splice::Splice;
 use crate::switch::{Ready, Switch};
 use crate::{Ending, Error, Session, metrics};
@@ -60,6 +60,9 @@ pub(crate) struct Playing {
     tracks: Option<Arc<TrackSet>>,
     /// Frames are left out until a key frame comes.
     skipping: bool,
+    /// The newest batch has been sent once. What is older was shown, and its pictures are needed for the next ones, but
+    /// its sound would be played at its own pace, with pictures held back to wait for it.
+    present: bool,
     began: Option<Instant>,
     sent: u64,
     asked: Option<Instant>,
@@ -75,9 +78,9 @@ impl Playing {
         lanes: &[Sent],
     ) -> Self {
         let lanes = lanes.iter().copied().map(Lane::new).collect();
-        let (tracks, skipping, began, sent, asked) = (None, true, None, 0, None);
+        let (tracks, skipping, present, began, sent, asked) = (None, true, false, None, 0, None);
         let (path, splice) = (Path::new(Instant::now()), Splice::new(Instant::now()));
-        Self { connection, source, switch, splice, session, lanes, tracks, skipping, began, sent, asked, path }
+        Self { connection, source, switch, splice, session, lanes, tracks, skipping, present, began, sent, asked, path }
     }
 
     /// Runs until the session or the stream ends.
@@ -204,9 +207,11 @@ impl Playing {
         if !self.admits(cut.bytes, begins) {
             metrics::left_out();
         }
-        let skipping = self.skipping;
+        self.present = self.present || sound::is_newest(&self.source.place.subscriber, batch);
+        let (skipping, present) = (self.skipping, self.present);
         // Sound goes on without pictures.
-        for lane in self.lanes.iter_mut().filter(|lane| !skipping || lane.codec.kind() == Kind::Audio) {
+        let goes = |lane: &&mut Lane| if lane.codec.kind() == Kind::Audio { present } else { !skipping };
+        for lane in self.lanes.iter_mut().filter(goes) {
             let Some(track) = lane.track.filter(|_| lane.source == lane.codec && !lane.silent) else { continue };
             let kind = lane.codec.kind();
             let packets = cut.of(kind);
@@ -216,7 +221,7 @@ impl Playing {
             let Ok(count) = u16::try_from(packets.len()) else { continue };
             let first = lane.sequence.wrapping_add(1);
             lane.sequence = lane.sequence.wrapping_add(count);
-            let packets = lane::shifted(packets, self.splice.ticks(lane.codec));
+            let packets = lane.placed(packets, self.splice.ticks(lane.codec));
             if count > 0 && self.connection.handle().send_shared(track, packets, first).is_err() {
                 // The session is far behind: it goes on at a key frame.
                 metrics::left_out();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
-use sluicegate_hub::{Batch, Hub, StreamName, TrackSet, Viewer};
+use sluicegate_hub::{Batch, Hub, StreamName, Subscriber, TrackSet, Viewer};
 use sluicegate_media::{Codec, Content, Kind};
 use sluicegate_sound::{Packet, Transcoder};
 use tokio::sync::broadcast;
@@ -20,6 +20,11 @@ pub(crate) struct Opus {
     /// In ticks of 48 kHz.
     pub(crate) timestamp: u32,
     pub(crate) payload: Bytes,
+}
+
+/// Whether a batch that a viewer has taken is the newest of its stream, which begins a while ago for who comes anew.
+pub(crate) fn is_newest(subscriber: &Subscriber, batch: &Batch) -> bool {
+    subscriber.batch(batch.seq.wrapping_add(1)).is_none()
 }
 
 /// The sound of one stream; it is made while somebody holds this.
@@ -92,9 +97,14 @@ impl Maker {
     async fn run(mut self) {
         // It reads as a viewer does, and is shown as one, by the name of what it does.
         let mut subscriber = self.hub.subscribe(&self.name, Viewer::by("opus"));
+        // Viewers hear from the newest batch on.
+        let mut present = false;
         while let Ok(batch) = subscriber.next().await {
             self.check_tracks(&batch);
-            self.transcode(&batch);
+            present = present || is_newest(&subscriber, &batch);
+            if present {
+                self.transcode(&batch);
+            }
         }
     }
 
