@@ -1,10 +1,14 @@
 //! A page with Flashphoner's Web SDK, unmodified, in Chromium.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::peer::{Peer, find};
+use sluicegate_testbed::soon;
+use tokio::net::TcpStream;
+use tokio::process::Command;
 
 use crate::wcs::Node;
 
@@ -82,7 +86,11 @@ pub(crate) async fn page(chromium: &Path, sdk: &Path, node: &Node, uri: &str) ->
 
 /// The same without a session.
 pub(crate) async fn blank(chromium: &Path, sdk: &Path, node: &Node) -> Browser {
-    let mut browser = Browser::open(chromium, &node.upstream.url("http", "/healthz")).await;
+    let mut command = Command::new(chromium);
+    // Nodes sign their certificates themselves.
+    command.arg("--ignore-certificate-errors");
+    let dial = async |devtools: SocketAddr| soon("DevTools", TcpStream::connect(devtools)).await.unwrap();
+    let mut browser = Browser::open_with(command, dial, &node.upstream.url("http", "/healthz")).await;
     browser.until("location.pathname === '/healthz' && document.readyState === 'complete'").await;
     assert_eq!(browser.value(CONNECTIONS).await, true);
     let source = std::fs::read_to_string(sdk.join("flashphoner-webrtc-only.js")).unwrap();

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use sluicegate_testbed::browser::Browser;
 use sluicegate_testbed::{api, until};
+use tempfile::TempDir;
 
 use crate::sdk::{page, pictures_advance, play, publish, versions};
 use crate::stage::{STREAM, Site, Upstream};
@@ -29,6 +30,21 @@ impl Node {
         let mut upstream = Upstream::start_at("127.0.0.1:0", state, &["--config", &config]).await;
         let port = upstream.program.says("WCS at ws://").await;
         Self { upstream, port: port.trim().to_owned() }
+    }
+
+    /// A node with a certificate of its own for everything but one plain port: it, its address by TLS, and the folder of
+    /// `certificate.pem`.
+    pub(crate) async fn secure(more: &str) -> (Self, String, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let tls = format!("[tls]\ncertificate = '{}'\nkey = '{}'\n", certificate.display(), key.display());
+        let ports = "[wcs]\nlisten = ['127.0.0.1:0']\nlisten_tls = ['127.0.0.1:0']\n";
+        let mut node = Self::with(&format!("{tls}{more}{ports}")).await;
+        let port = node.upstream.program.says("WCS at wss://").await;
+        (node, format!("wss://{}", port.trim()), folder)
     }
 
     pub(crate) fn uri(&self) -> String {
@@ -202,6 +218,13 @@ async fn the_sdks_rest_module_relays_from_a_page_of_another_origin() {
         assert_eq!(page.value(find).await, "PUBLISHING");
         assert_eq!(page.value(&push).await, "failed");
         assert!(two.has("copy").await);
+        // And back under another name.
+        let pull = format!("rest.pull.pull('{}', 'back', 'copy').then(() => 'done', () => 'failed')", two.uri());
+        assert_eq!(page.value(&pull).await, "done");
+        assert!(one.has("back").await);
+        let terminate = "rest.pull.terminate('back', 'copy').then(() => 'done', () => 'failed')";
+        assert_eq!(page.value(terminate).await, "done");
+        assert!(!one.has("back").await);
         let streams = "rest.stream.findAll().then((list) => list.length, () => 0)";
         assert!(page.value(streams).await.as_u64().unwrap() > 0);
         let terminate = format!("rest.pull.terminate('{STREAM}', 'copy').then(() => 'done', () => 'failed')");

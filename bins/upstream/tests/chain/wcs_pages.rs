@@ -132,6 +132,21 @@ async fn what_cannot_be_fails_in_time_and_with_its_reason() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_come_by_tls_at_any_path() {
+    let Some((chromium, sdks)) = versions() else { return };
+    let ((node, uri, _folder), host) = (Node::secure("").await, Node::start().await);
+    for sdk in sdks {
+        let mut page = blank(&chromium, &sdk, &host).await;
+        assert_eq!(page.value(&format!("open('{uri}/any/path')")).await, true);
+        assert_eq!(publish(&mut page, "door").await, "PUBLISHING");
+        assert_eq!(play(&mut page, "door").await, "PLAYING");
+        pictures_advance(&mut page).await;
+        page.value("session.disconnect()").await;
+        until("the end", || async { (!node.has("door").await).then_some(()) }).await;
+    }
+}
+
 /// A page that asks for its session to be kept comes back by the name that it was told. The SDK itself ends its streams
 /// with its socket, so that they are published anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

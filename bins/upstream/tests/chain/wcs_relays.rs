@@ -11,17 +11,9 @@ use crate::wcs::Node;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sites_stream_goes_by_tls_to_a_node_that_wants_a_token() {
     let Some(path) = find(Peer::Curl) else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let tls = format!("[tls]\ncertificate = '{}'\nkey = '{}'\n", certificate.display(), key.display());
     let access = "[access]\napi_token = 'api'\npublish_token = 'secret'\n";
-    let ports = "[wcs]\nlisten = ['127.0.0.1:0']\nlisten_tls = ['127.0.0.1:0']\n";
-    let mut two = Node::with(&format!("{tls}{access}{ports}")).await;
-    let port = two.upstream.program.says("WCS at wss://").await;
-    let uri = format!("wss://{}", port.trim());
+    let (two, uri, folder) = Node::secure(access).await;
+    let certificate = folder.path().join("certificate.pem");
     let trusting = format!("[wcs]\nlisten = ['127.0.0.1:0']\nca_file = '{}'\n", certificate.display());
     let (one, stranger) = (Node::with(&trusting).await, Node::with("[wcs]\nlisten = ['127.0.0.1:0']\n").await);
     let (_site, _other) = (Site::with_stream(&one.upstream).await, Site::with_stream(&stranger.upstream).await);
