@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 
 use crate::Error;
 use crate::endpoint::{Datagram, Outgoing};
@@ -20,14 +20,21 @@ const SLOT: usize = 64 * 1024;
 /// Bytes of one segmented send; the host's limit is 65,507 with headers.
 const MAX_BATCH: usize = 60_000;
 
-/// One bound socket.
+/// One bound socket, watched for what arrives only: a socket that is watched for room, too, wakes its task for every
+/// datagram that has left.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    io: UdpSocket,
+    io: AsyncFd<StdSocket>,
     state: UdpSocketState,
     pub(crate) local: SocketAddr,
     /// Bytes that the host's receive buffer has, its own bookkeeping among them.
     pub(crate) receive_buffer: usize,
+}
+
+/// Watches a socket for one thing.
+#[expect(deprecated, reason = "its successor is `unsafe`, for types whose descriptor may change; a socket's does not")]
+fn watched(socket: StdSocket, interest: Interest) -> io::Result<AsyncFd<StdSocket>> {
+    AsyncFd::with_interest(socket, interest)
 }
 
 /// The sockets by the numbers that the endpoint knows them by.
@@ -61,12 +68,12 @@ impl Socket {
         let socket = StdSocket::from(raw);
         let state = UdpSocketState::new((&socket).into())?;
         let local = socket.local_addr()?;
-        Ok(Self { io: UdpSocket::from_std(socket)?, state, local, receive_buffer })
+        Ok(Self { io: watched(socket, Interest::READABLE)?, state, local, receive_buffer })
     }
 
-    /// Waits until the socket may take more.
-    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_send_ready(context)
+    /// A second handle, watched for room.
+    fn full(&self) -> io::Result<Full> {
+        Ok(Full(watched(self.io.get_ref().try_clone()?, Interest::WRITABLE)?))
     }
 
     fn send(&self, batch: &Batch) -> io::Result<()> {
@@ -77,7 +84,18 @@ impl Socket {
             segment_size: (batch.segments > 1).then_some(batch.segment),
             src_ip: None,
         };
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit))
+        self.state.try_send(self.io.get_ref().into(), &transmit)
+    }
+}
+
+/// A socket that took no more.
+#[derive(Debug)]
+pub(crate) struct Full(AsyncFd<StdSocket>);
+
+impl Full {
+    /// Waits until it may take more.
+    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_write_ready(context).map(|_| ())
     }
 }
 
@@ -91,12 +109,11 @@ impl Reader {
     pub(crate) fn poll_receive(&mut self, context: &mut Context<'_>, into: &mut Vec<Datagram>) -> Poll<io::Result<()>> {
         let Self { number, socket, buffer } = self;
         loop {
-            ready!(socket.io.poll_recv_ready(context))?;
+            let mut arrived = ready!(socket.io.poll_read_ready(context))?;
             let mut slots: Vec<IoSliceMut<'_>> = buffer.chunks_mut(SLOT).map(IoSliceMut::new).collect();
             let mut metas = [RecvMeta::default(); BATCH_SIZE];
-            let receive = || socket.state.recv((&socket.io).into(), &mut slots, &mut metas);
-            match socket.io.try_io(Interest::READABLE, receive) {
-                Ok(count) => {
+            match arrived.try_io(|io| socket.state.recv(io.get_ref().into(), &mut slots, &mut metas)) {
+                Ok(Ok(count)) => {
                     for (slot, meta) in slots.iter().zip(&metas).take(count) {
                         let bytes = slot.get(..meta.len).unwrap_or_default();
                         let datagram = |data: &[u8]| Datagram {
@@ -109,8 +126,8 @@ impl Reader {
                     }
                     return Poll::Ready(Ok(()));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Ok(Err(error)) => return Poll::Ready(Err(error)),
+                Err(_would_block) => {}
             }
         }
     }
@@ -121,9 +138,29 @@ impl Reader {
 struct Batch {
     socket: usize,
     to: SocketAddr,
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     segment: usize,
     segments: usize,
+    /// Whether `bytes` was put together anew.
+    copied: bool,
+}
+
+impl Batch {
+    /// Adds a datagram, without a copy where it lies behind the others in one buffer, as the packets of a picture do.
+    fn add(&mut self, next: BytesMut, spare: &mut BytesMut) {
+        self.segments += 1;
+        if !self.copied && self.bytes.as_ptr_range().end == next.as_ptr() {
+            self.bytes.unsplit(next);
+            return;
+        }
+        if !self.copied {
+            let mut anew = std::mem::take(spare);
+            anew.clear();
+            anew.extend_from_slice(&self.bytes);
+            (self.bytes, self.copied) = (anew, true);
+        }
+        self.bytes.extend_from_slice(&next);
+    }
 }
 
 /// What waits to leave, bounded in bytes.
@@ -132,14 +169,14 @@ pub(crate) struct Outbox {
     limit: usize,
     queued: usize,
     queue: VecDeque<Outgoing>,
-    blocked: Option<Batch>,
-    /// The buffer of the last batch, kept for the next.
-    spare: Vec<u8>,
+    blocked: Option<(Batch, Full)>,
+    /// The buffer of the last batch that was put together, kept for the next.
+    spare: BytesMut,
 }
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, queued: 0, queue: VecDeque::new(), blocked: None, spare: Vec::new() }
+        Self { limit, queued: 0, queue: VecDeque::new(), blocked: None, spare: BytesMut::new() }
     }
 
     /// Queues a datagram, or says that there is no room.
@@ -158,34 +195,37 @@ impl Outbox {
     }
 
     /// The socket that has to take more before anything else leaves.
-    pub(crate) fn blocked_on(&self) -> Option<usize> {
-        self.blocked.as_ref().map(|batch| batch.socket)
+    pub(crate) fn blocked_on(&self) -> Option<&Full> {
+        self.blocked.as_ref().map(|(_, full)| full)
     }
 
     /// Sends what the sockets take. Datagrams that the host refuses are lost, as on any network.
     pub(crate) fn flush(&mut self, sockets: &Sockets) {
-        while let Some(batch) = self.blocked.take().or_else(|| self.next_batch(sockets)) {
+        while let Some(batch) = self.blocked.take().map(|(batch, _)| batch).or_else(|| self.next_batch(sockets)) {
             let Some(socket) = sockets.get(&batch.socket) else { continue };
             match socket.send(&batch) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked = Some(batch);
-                    return;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match socket.full() {
+                    Ok(full) => {
+                        self.blocked = Some((batch, full));
+                        return;
+                    }
+                    Err(error) => tracing::debug!(to = %batch.to, %error, "datagrams not sent"),
+                },
                 Err(error) => tracing::debug!(to = %batch.to, %error, "datagrams not sent"),
                 Ok(()) => {}
             }
-            self.spare = batch.bytes;
+            if batch.copied {
+                self.spare = batch.bytes;
+            }
         }
     }
 
     fn next_batch(&mut self, sockets: &Sockets) -> Option<Batch> {
         let first = self.take_first()?;
         let most = sockets.get(&first.socket).map_or(1, |socket| socket.state.max_gso_segments());
-        let (socket, to, segment) = (first.socket, first.to, first.data.len());
-        let mut bytes = std::mem::take(&mut self.spare);
-        bytes.clear();
-        bytes.extend_from_slice(&first.data);
-        let mut batch = Batch { socket, to, bytes, segment, segments: 1 };
+        let Outgoing { socket, to, data: bytes } = first;
+        let segment = bytes.len();
+        let mut batch = Batch { socket, to, bytes, segment, segments: 1, copied: false };
         while batch.segments < most && batch.bytes.len() == segment * batch.segments {
             let fits = |next: &Outgoing| {
                 let alike = next.socket == batch.socket && next.to == batch.to;
@@ -195,8 +235,7 @@ impl Outbox {
                 break;
             }
             let Some(next) = self.take_first() else { break };
-            batch.bytes.extend_from_slice(&next.data);
-            batch.segments += 1;
+            batch.add(next.data, &mut self.spare);
         }
         Some(batch)
     }
@@ -255,6 +294,22 @@ mod tests {
         }
         assert_eq!(taken.iter().map(|(_, bytes, _)| bytes).sum::<usize>(), 410);
         assert_eq!(outbox.queued, 0);
+    }
+
+    #[test]
+    fn what_lies_together_leaves_without_a_copy() {
+        let mut buffer = BytesMut::from(&b"aabbc"[..]);
+        let (first, second) = (buffer.split_to(2), buffer.split_to(2));
+        let start = first.as_ptr();
+        let to = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut batch = Batch { socket: 0, to, bytes: first, segment: 2, segments: 1, copied: false };
+        let mut spare = BytesMut::with_capacity(100);
+        batch.add(second, &mut spare);
+        assert_eq!((batch.bytes.as_ptr(), batch.copied), (start, false));
+        batch.add(BytesMut::from(&b"dd"[..]), &mut spare);
+        batch.add(buffer, &mut spare);
+        assert_eq!((&batch.bytes[..], batch.segments, batch.copied), (&b"aabbddc"[..], 4, true));
+        assert!(batch.bytes.capacity() >= 100 && spare.is_empty());
     }
 
     #[test]

@@ -6,12 +6,15 @@ mod clocks;
 mod description;
 mod handshake;
 mod interceptors;
+mod keys;
 mod media;
 mod passive;
 mod repeats;
 mod reports;
 mod sending;
 mod signalling;
+mod srtp;
+mod way;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -73,6 +76,7 @@ pub(crate) struct RtcSession {
     channels: BTreeMap<ChannelId, channels::Channel>,
     media: media::Media,
     outgoing: sending::Outgoing,
+    keys: Arc<keys::Keys>,
     candidates: usize,
     handshake_bytes: usize,
     repeats: handshake::Repeats,
@@ -130,6 +134,7 @@ impl RtcSession {
     /// tick otherwise, 200 ms later.
     fn run_timers(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        self.forget_way();
         // The stack stops at the first part that fails, so its other parts would miss their deadlines from now on.
         if self.phase != Phase::Ended && self.stack.handle_timeout(now).is_err() {
             self.end(CloseReason::Fault);
@@ -199,6 +204,7 @@ impl RtcSession {
             RTCPeerConnectionState::Connecting if self.phase != Phase::Up => self.show(State::Connecting),
             RTCPeerConnectionState::Connected => {
                 self.enter(Phase::Up);
+                self.take_sealer();
                 self.show(State::Connected);
             }
             RTCPeerConnectionState::Disconnected => self.show(State::Disconnected),
@@ -270,6 +276,9 @@ impl RtcSession {
                 self.early.push(datagram);
             }
             return;
+        }
+        if !matches!(classify(&datagram.message), Kind::Rtp) {
+            self.forget_way();
         }
         self.hand_over(datagram);
         if handshakes {

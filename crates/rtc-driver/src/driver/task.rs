@@ -18,7 +18,7 @@ use crate::connection::{MAX_NEWS, Shared};
 use crate::endpoint::{Counters, Datagram};
 use crate::media::Options;
 use crate::metrics;
-use crate::socket::{Outbox, Reader, Socket, Sockets};
+use crate::socket::{Full, Outbox, Reader, Socket, Sockets};
 use crate::{CloseReason, Config, Connection, Endpoint, Error, Event, SessionId, State};
 
 /// Commands taken in one turn of the loop, so that datagrams and deadlines are not kept waiting.
@@ -119,11 +119,11 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
-        let blocked = self.outbox.blocked_on().and_then(|number| self.sockets.get(&number)).cloned();
+        let blocked = self.outbox.blocked_on();
         let mut command = None;
         tokio::select! {
             taken = self.inbox.recv(), if blocked.is_none() => command = Some(taken.unwrap_or(Command::Stop(None))),
-            () = exchange(&mut self.readers, blocked.as_deref(), &mut self.arrived) => {}
+            () = exchange(&mut self.readers, blocked, &mut self.arrived) => {}
             batch = self.ports.receive() => self.arrived.extend(batch),
             () = sleep => {}
         }
@@ -357,7 +357,7 @@ fn answer<T>(reply: tokio::sync::oneshot::Sender<T>, value: T) {
 }
 
 /// Waits until datagrams have come, or the socket that is full takes more.
-async fn exchange(readers: &mut [Reader], blocked: Option<&Socket>, into: &mut Vec<Datagram>) {
+async fn exchange(readers: &mut [Reader], blocked: Option<&Full>, into: &mut Vec<Datagram>) {
     poll_fn(|context| {
         let mut ready = false;
         for reader in readers.iter_mut() {
@@ -371,7 +371,7 @@ async fn exchange(readers: &mut [Reader], blocked: Option<&Socket>, into: &mut V
                 Poll::Pending => {}
             }
         }
-        ready |= blocked.is_some_and(|socket| socket.poll_writable(context).is_ready());
+        ready |= blocked.is_some_and(|full| full.poll_writable(context).is_ready());
         if ready { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

@@ -16,6 +16,7 @@ use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, Se
 use rtc::peer_connection::state::RTCIceConnectionState;
 use rtc::peer_connection::transport::{RTCDtlsRole, RTCIceCandidateInit};
 
+use super::keys::{Keys, PROFILES};
 use super::{Phase, RtcSession, interceptors, media};
 use crate::media::Track;
 use crate::{Config, Error};
@@ -59,9 +60,10 @@ impl Stack {
         let receives = tracks.iter().any(|track| matches!(track, Track::Receive(_)));
         let registry = interceptors::registry(&mut engine, receives).map_err(refused("a new session"))?;
         let certificates = vec![self.certificate.clone()];
+        let keys = Arc::new(Keys::new(Arc::clone(&self.crypto)));
         let built = RTCPeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::new().with_certificates(certificates).build())
-            .with_setting_engine(self.settings())
+            .with_setting_engine(self.settings(Arc::clone(&keys)))
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
             .build(now);
@@ -79,6 +81,7 @@ impl Stack {
             channels: BTreeMap::new(),
             media: media::Media::new(tracks),
             outgoing: super::sending::Outgoing::new(now),
+            keys,
             candidates: 0,
             handshake_bytes: 0,
             repeats: super::handshake::Repeats::default(),
@@ -92,11 +95,12 @@ impl Stack {
         Ok(session)
     }
 
-    fn settings(&self) -> SettingEngine {
+    fn settings(&self, keys: Arc<Keys>) -> SettingEngine {
         let config = &self.config;
         let times = (config.disconnected_after, config.failed_after, config.keep_alive);
         SettingEngineBuilder::new()
-            .with_crypto_provider(Arc::clone(&self.crypto))
+            .with_crypto_provider(keys)
+            .with_srtp_protection_profiles(PROFILES.to_vec())
             .with_ice_timeouts(Some(times.0), Some(times.1), Some(times.2))
             // A browser that hides its addresses is reachable as peer-reflexive only: nothing better is to be awaited.
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))

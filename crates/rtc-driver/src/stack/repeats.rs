@@ -30,16 +30,29 @@ const MAX_CREDIT: u32 = 51_200;
 struct Batch {
     packets: Arc<[RtpPacket]>,
     add: u16,
+    /// That of the first packet; the others follow.
+    index: u64,
     at: Instant,
 }
 
 impl Batch {
-    fn find(&self, sequence: u16) -> Option<&RtpPacket> {
+    fn find(&self, sequence: u16) -> Option<Repeat> {
         let own = sequence.wrapping_sub(self.add);
         // The packets of a call follow one another.
         let place = own.wrapping_sub(self.packets.first()?.sequence);
-        self.packets.get(usize::from(place)).filter(|packet| packet.sequence == own)
+        let packet = self.packets.get(usize::from(place)).filter(|packet| packet.sequence == own)?;
+        Some(Repeat { packet: packet.clone(), index: self.index + u64::from(place), sequence })
     }
+}
+
+/// A packet that is to go out again.
+#[derive(Debug)]
+pub(super) struct Repeat {
+    pub(super) packet: RtpPacket,
+    /// The index that it was encrypted under: no other packet ever is.
+    pub(super) index: u64,
+    /// The number that it had.
+    pub(super) sequence: u16,
 }
 
 /// What a track has sent lately.
@@ -52,9 +65,9 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn keep(&mut self, now: Instant, packets: &Arc<[RtpPacket]>, add: u16) {
+    pub(super) fn keep(&mut self, now: Instant, packets: &Arc<[RtpPacket]>, add: u16, index: u64) {
         self.count = self.count.saturating_add(packets.len());
-        self.batches.push_back(Batch { packets: Arc::clone(packets), add, at: now });
+        self.batches.push_back(Batch { packets: Arc::clone(packets), add, index, at: now });
         while self.batches.len() > 1
             && let Some(oldest) = self.batches.front()
             && (self.count > MAX_KEPT || now >= oldest.at + KEPT_FOR)
@@ -66,8 +79,8 @@ impl Kept {
 
     /// The packet to send again, if it is still there and may go, and how often: twice if its repeat was lost, too, for
     /// each further request costs the peer more than a round trip.
-    pub(super) fn again(&mut self, now: Instant, budget: &mut Budget, sequence: u16) -> Option<(RtpPacket, usize)> {
-        let packet = self.batches.iter().rev().find_map(|batch| batch.find(sequence))?;
+    pub(super) fn again(&mut self, now: Instant, budget: &mut Budget, sequence: u16) -> Option<(Repeat, usize)> {
+        let repeat = self.batches.iter().rev().find_map(|batch| batch.find(sequence))?;
         while self.resent.front().is_some_and(|(_, at)| now >= *at + REMEMBERED) {
             self.resent.pop_front();
         }
@@ -76,10 +89,9 @@ impl Kept {
         if last.is_some_and(|at| now < at + budget.round_trip + SLACK) || !budget.spend() {
             return None;
         }
-        let packet = RtpPacket { sequence, ..packet.clone() };
         self.resent.push_back((sequence, now));
         let twice = last.is_some() && budget.spend();
-        Some((packet, 1 + usize::from(twice)))
+        Some((repeat, 1 + usize::from(twice)))
     }
 }
 
@@ -130,25 +142,25 @@ mod tests {
     #[test]
     fn a_packet_is_sent_again_once_in_a_while() {
         let (mut kept, mut budget, now) = (Kept::default(), Budget::default(), Instant::now());
-        kept.keep(now, &packets(3), 65_534);
-        kept.keep(now, &packets(2), 1);
+        kept.keep(now, &packets(3), 65_534, 65_534);
+        kept.keep(now, &packets(2), 1, 65_537);
         let mut again = |at: Duration, sequence| {
             let again = kept.again(now + at, &mut budget, sequence);
-            again.map(|(packet, times)| (packet.sequence, times))
+            again.map(|(repeat, times)| (repeat.index, times))
         };
-        for sequence in [65_534, 0, 1, 2] {
-            assert_eq!(again(Duration::ZERO, sequence), Some((sequence, 1)));
+        for (sequence, index) in [(65_534, 65_534), (0, 65_536), (1, 65_537), (2, 65_538)] {
+            assert_eq!(again(Duration::ZERO, sequence), Some((index, 1)));
         }
         assert_eq!((again(Duration::ZERO, 3), again(Duration::ZERO, 65_533)), (None, None), "never sent");
         assert_eq!(again(FIRST_ROUND_TRIP, 0), None);
-        assert_eq!(again(FIRST_ROUND_TRIP + SLACK, 0), Some((0, 2)), "its repeat was lost, too");
-        assert_eq!(again(REMEMBERED * 3, 0), Some((0, 1)));
+        assert_eq!(again(FIRST_ROUND_TRIP + SLACK, 0), Some((65_536, 2)), "its repeat was lost, too");
+        assert_eq!(again(REMEMBERED * 3, 0), Some((65_536, 1)));
     }
 
     #[test]
     fn repeats_are_a_part_of_what_is_sent() {
         let (mut kept, mut budget, now) = (Kept::default(), Budget::default(), Instant::now());
-        kept.keep(now, &packets(2_000), 0);
+        kept.keep(now, &packets(2_000), 0, 0);
         let granted = |kept: &mut Kept, budget: &mut Budget, from: u16| {
             (from..2_000).filter(|sequence| kept.again(now, budget, *sequence).is_some()).count()
         };
@@ -162,10 +174,10 @@ mod tests {
     fn what_is_kept_is_bounded_in_packets_and_time() {
         let (mut kept, now) = (Kept::default(), Instant::now());
         for batch in 0..1_000_u16 {
-            kept.keep(now, &packets(100), batch.wrapping_mul(100));
+            kept.keep(now, &packets(100), batch.wrapping_mul(100), 0);
             assert!(kept.count <= MAX_KEPT && kept.batches.len() <= MAX_KEPT / 100);
         }
-        kept.keep(now + KEPT_FOR, &packets(5_000), 0);
+        kept.keep(now + KEPT_FOR, &packets(5_000), 0, 0);
         assert_eq!((kept.count, kept.batches.len()), (5_000, 1), "the last call's packets stay");
     }
 }

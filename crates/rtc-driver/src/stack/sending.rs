@@ -4,27 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
 use rtc::rtcp::reception_report::ReceptionReport;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack};
-use rtc::rtp::{Header, Packet};
 use rtc::rtp_transceiver::rtp_sender::RTCRtpCodecParameters;
 use rtc::sansio::Protocol;
 
-use super::build::refused;
-use super::repeats::{Budget, Kept};
+use super::repeats::{Budget, Kept, Repeat};
 use super::reports::{Counted, Losses, Reports};
-use super::{Phase, RtcSession, transmit};
+use super::srtp::{Head, Sealer};
+use super::way::Way;
+use super::{Phase, RtcSession};
 use crate::media::{Codec, RtpPacket, TrackId};
 use crate::session::Transmit;
 use crate::{Error, Event};
 
-/// Packets that go through the stack together. Each of its queues keeps the room that it once needed, so that a burst of
-/// a viewer that begins would cost its session 1 MB for good, and cold memory with every picture.
-const WRITE_AT_ONCE: usize = 4;
+/// Packets of one call. With more, two of them would have the same number.
+const MAX_RUN: usize = 0x8000;
+/// Bytes of the number that stands before what is sent again on a source of its own (RFC 4588 section 4).
+const OSN: usize = 2;
 /// The name of the form in which packets are sent again on a source of their own (RFC 4588 section 8.6).
 pub(super) const REPEATS: &str = "rtx";
+
+fn refused(why: &str) -> Error {
+    Error::Refused { what: "the packets", said: why.to_owned() }
+}
 
 /// What the peer agreed to.
 #[derive(Debug, Clone, Copy)]
@@ -84,35 +89,24 @@ impl Sending {
         self.agreed = Some(Agreed { payload_type, asks, repeats });
     }
 
-    fn packet(&self, agreed: Agreed, packet: &RtpPacket, add: u16) -> Packet {
-        let header = Header {
-            version: 2,
-            marker: packet.marker,
-            payload_type: agreed.payload_type,
-            sequence_number: packet.sequence.wrapping_add(add),
-            timestamp: packet.timestamp,
-            ssrc: self.source,
-            ..Header::default()
-        };
-        Packet { header, payload: packet.payload.clone() }
+    fn head(&self, agreed: Agreed, packet: &RtpPacket) -> Head {
+        let RtpPacket { marker, timestamp, .. } = *packet;
+        Head { source: self.source, payload_type: agreed.payload_type, marker, timestamp }
     }
 
-    /// A packet once more, or twice: on the source of repeats, behind the number that it had (RFC 4588 section 4), or as
-    /// it was.
-    fn again(&mut self, now: Instant, budget: &mut Budget, sequence: u16) -> Vec<Packet> {
-        let Some(agreed) = self.agreed else { return Vec::new() };
-        let Some((packet, times)) = self.kept.again(now, budget, sequence) else { return Vec::new() };
-        let mut again = vec![self.packet(agreed, &packet, 0); times];
-        if let Some(payload_type) = agreed.repeats {
-            let payload = Bytes::from([&sequence.to_be_bytes()[..], &packet.payload].concat());
-            for packet in &mut again {
-                self.sequence = self.sequence.wrapping_add(1);
-                let (ssrc, sequence_number) = (self.repeats, self.sequence);
-                packet.header = Header { payload_type, ssrc, sequence_number, ..packet.header.clone() };
-                packet.payload = payload.clone();
-            }
-        }
-        again
+    /// Appends a packet once more: on the source of repeats, behind the number that it had (RFC 4588 section 4), or as it
+    /// was. What does not fit is lost, as on any network.
+    fn again(&mut self, sealer: &mut Sealer, repeat: &Repeat, into: &mut BytesMut) -> Option<()> {
+        let agreed = self.agreed?;
+        let Repeat { packet, index, sequence } = repeat;
+        let head = self.head(agreed, packet);
+        let Some(payload_type) = agreed.repeats else {
+            return sealer.seal(*index, head, [&[], &packet.payload], into).ok();
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        let head = Head { payload_type, source: self.repeats, ..head };
+        let index = sealer.claim(self.repeats, self.sequence, 1)?;
+        sealer.seal(index, head, [&sequence.to_be_bytes(), &packet.payload], into).ok()
     }
 }
 
@@ -122,13 +116,17 @@ pub(super) struct Outgoing {
     pub(super) tracks: BTreeMap<TrackId, Sending>,
     budget: Budget,
     reports: Reports,
+    /// What encrypts packets, once keys are agreed.
+    sealer: Option<Sealer>,
+    /// Where packets go, until something happens that may change it.
+    pub(super) way: Option<Way>,
 }
 
 impl Outgoing {
     pub(super) fn new(now: Instant) -> Self {
-        Self { tracks: BTreeMap::new(), budget: Budget::default(), reports: Reports::new(now) }
+        let (tracks, budget, reports) = (BTreeMap::new(), Budget::default(), Reports::new(now));
+        Self { tracks, budget, reports, sealer: None, way: None }
     }
-
     /// When a report is due.
     pub(super) fn due(&self) -> Option<Instant> {
         self.reports.due()
@@ -136,11 +134,11 @@ impl Outgoing {
 }
 
 impl RtcSession {
-    /// Hands a packet to the stack. Its sender would look the source and the payload type up in what was agreed, from
-    /// where both come, and make a name that nothing reads on the way out.
-    fn hand_out(&mut self, packet: Packet) -> Result<(), rtc::shared::error::Error> {
-        let message = RTCMessage::RtpPacket(String::new(), packet);
-        self.stack.handle_write(TaggedRTCMessage { now: self.now, message })
+    /// Takes what encrypts packets, which is there once keys are agreed.
+    pub(super) fn take_sealer(&mut self) {
+        if self.outgoing.sealer.is_none() {
+            self.outgoing.sealer = self.keys.take();
+        }
     }
 
     pub(super) fn write_rtp(
@@ -153,46 +151,58 @@ impl RtcSession {
         if self.phase != Phase::Up {
             return Err(Error::Closed);
         }
-        let now = self.now;
-        let sending = self.outgoing.tracks.get_mut(&track).ok_or(Error::NoTrack)?;
+        let (now, way) = (self.now, self.way());
+        let Outgoing { tracks, budget, reports, sealer, .. } = &mut self.outgoing;
+        let sending = tracks.get_mut(&track).ok_or(Error::NoTrack)?;
         let agreed = sending.agreed.ok_or(Error::NoTrack)?;
-        if agreed.asks {
-            sending.kept.keep(now, packets, add);
+        let sealer = sealer.as_mut().ok_or_else(|| refused("there are no keys"))?;
+        let Some(first) = packets.first() else { return Ok(()) };
+        let follow = |pair: &[RtpPacket]| matches!(pair, [a, b] if b.sequence == a.sequence.wrapping_add(1));
+        if packets.len() > MAX_RUN || !packets.windows(2).all(follow) {
+            return Err(refused("they do not follow one another"));
         }
-        self.outgoing.budget.earn(packets.len());
-        self.outgoing.reports.sent(now);
-        for few in packets.chunks(WRITE_AT_ONCE) {
-            for packet in few {
-                let sending = self.outgoing.tracks.get_mut(&track).ok_or(Error::NoTrack)?;
-                sending.counted.add(now, packet.timestamp, packet.payload.len());
-                let packet = sending.packet(agreed, packet, add);
-                self.hand_out(packet).map_err(refused("the packet"))?;
-            }
-            for _ in few {
-                let Some(written) = self.stack.poll_write() else { break };
-                out.push(transmit(written));
-            }
+        let claimed = sealer.claim(sending.source, first.sequence.wrapping_add(add), packets.len());
+        let index = claimed.ok_or_else(|| refused("they do not follow those before"))?;
+        if agreed.asks {
+            sending.kept.keep(now, packets, add, index);
+        }
+        // What ICE has no path for is lost, and may be asked for again.
+        let Some(way) = way else { return Ok(()) };
+        budget.earn(packets.len());
+        reports.sent(now);
+        let bytes: usize = packets.iter().map(|packet| packet.payload.len() + sealer.overhead()).sum();
+        let mut buffer = BytesMut::with_capacity(bytes);
+        for (index, packet) in (index..).zip(packets.iter()) {
+            sending.counted.add(now, packet.timestamp, packet.payload.len());
+            let head = sending.head(agreed, packet);
+            sealer
+                .seal(index, head, [&[], &packet.payload], &mut buffer)
+                .map_err(|error| refused(&error.to_string()))?;
+            out.push(way.carry(buffer.split()));
         }
         Ok(())
     }
 
     /// Sends again what the peer asks for.
     pub(super) fn repeat(&mut self, request: &TransportLayerNack) {
-        let now = self.now;
+        let (now, way) = (self.now, self.way());
+        let Outgoing { tracks, budget, sealer, .. } = &mut self.outgoing;
+        let of = |sending: &&mut Sending| sending.source == request.media_ssrc;
+        let (Some(way), Some(sealer), Some(sending)) = (way, sealer, tracks.values_mut().find(of)) else { return };
         for sequence in request.nacks.iter().flat_map(NackPair::packet_list) {
-            let Outgoing { tracks, budget, .. } = &mut self.outgoing;
-            let of = |sending: &&mut Sending| sending.source == request.media_ssrc;
-            let Some(sending) = tracks.values_mut().find(of) else { return };
-            for packet in sending.again(now, budget, sequence) {
-                // What the stack does not take is lost, as on any network.
-                let _ = self.hand_out(packet);
+            let Some((repeat, times)) = sending.kept.again(now, budget, sequence) else { continue };
+            for _ in 0..times {
+                let mut buffer = BytesMut::with_capacity(repeat.packet.payload.len() + sealer.overhead() + OSN);
+                if sending.again(sealer, &repeat, &mut buffer).is_some() {
+                    self.transmits.push_back(way.carry(buffer));
+                }
             }
         }
     }
 
     /// How the peer receives one of our tracks, and perhaps its repeats.
     pub(super) fn on_reception(&mut self, blocks: &[ReceptionReport]) {
-        let Outgoing { tracks, budget, reports } = &mut self.outgoing;
+        let Outgoing { tracks, budget, reports, .. } = &mut self.outgoing;
         let Some(block) = blocks.first() else { return };
         let of = |(_, sending): &(&TrackId, &mut Sending)| sending.source == block.ssrc;
         let Some((track, sending)) = tracks.iter_mut().find(of) else { return };

@@ -18,6 +18,7 @@ const OFFER: &str = "the offer";
 impl RtcSession {
     fn begin(&mut self, now: Instant) -> Result<(), Error> {
         self.now = self.now.max(now);
+        self.forget_way();
         if self.phase == Phase::Ended { Err(Error::Closed) } else { Ok(()) }
     }
 

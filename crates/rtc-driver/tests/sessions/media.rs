@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluicegate_rtc_driver::media::{Codec, Direction, RtpPacket, Track, TrackId};
 use sluicegate_rtc_driver::{CloseReason, Error, Options, SessionId, State};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, address};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -279,4 +279,45 @@ fn a_session_takes_what_there_is() {
     assert!(stage.run(SOON, |stage| !stage.seen(0, first).packets.is_empty()));
     let unknown = stage.hosts[0].endpoint.send_rtp(stage.now, first, track, &[packet(1)].into(), 0);
     assert!(matches!(unknown, Err(Error::NoTrack)), "{unknown:?}");
+}
+
+/// Packets follow the path that ICE chose last, also when nothing but packets is sent.
+#[test]
+fn pictures_go_on_when_the_peer_has_moved() {
+    let mut call = Call::new(true);
+    let video = call.track("H264");
+    call.send(video, 0);
+    call.stage.hosts[1].addresses = vec![address(77)];
+    call.stage.hosts[1].inside = Some(address(2).ip());
+    let offer = call.stage.hosts[1].endpoint.renew_offer(call.stage.now, call.receiver, true).unwrap();
+    let answer = call.stage.hosts[0].endpoint.accept_offer(call.stage.now, call.sender, &offer).unwrap();
+    call.stage.hosts[1].endpoint.accept_answer(call.stage.now, call.receiver, &answer).unwrap();
+    for number in 1..200 {
+        call.stage.pass(Duration::from_millis(10));
+        call.send(video, number);
+    }
+    call.stage.pass(Duration::from_millis(100));
+    let last = call.received("H264").last().map(|packet| packet.sequence);
+    assert_eq!(last, Some(packet(199).sequence));
+}
+
+/// A number that was used would be encrypted as another packet was: nothing of such a call leaves, and the track goes on.
+#[test]
+fn numbers_that_do_not_go_on_are_refused() {
+    let mut call = Call::new(true);
+    let video = call.track("H264");
+    let numbered = |sequence: u16| RtpPacket { sequence, ..packet(0) };
+    let send = |call: &mut Call, sequences: &[u16]| {
+        let packets = sequences.iter().map(|sequence| numbered(*sequence)).collect();
+        call.stage.hosts[0].endpoint.send_rtp(call.stage.now, call.sender, video, &packets, 0)
+    };
+    send(&mut call, &[10, 11]).unwrap();
+    for wrong in [&[11, 12][..], &[10], &[9], &[12, 14], &[13, 12], &[11 + 0x8000]] {
+        assert!(matches!(send(&mut call, wrong), Err(Error::Refused { .. })), "{wrong:?}");
+    }
+    send(&mut call, &[]).unwrap();
+    send(&mut call, &[20, 21]).unwrap();
+    call.stage.pass(Duration::from_secs(1));
+    let arrived: Vec<u16> = call.received("H264").iter().map(|packet| packet.sequence).collect();
+    assert_eq!(arrived, [10, 11, 20, 21]);
 }
