@@ -62,6 +62,11 @@ impl Envelope {
     }
 }
 
+/// The name of a message.
+pub(crate) fn name(text: &str) -> Option<String> {
+    Envelope::decode(text).ok().map(|envelope| envelope.message)
+}
+
 fn read<T: DeserializeOwned>(message: &'static str, argument: Value) -> Result<T, Error> {
     serde_json::from_value(argument).map_err(|source| Error::Argument { message, source })
 }

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     PublisherEnd { name: String, info: &'static str },
     /// The REST interface ends a stream.
     Terminate { id: String },
+    /// The REST interface wants the session's messages in the log, or no more.
+    Follow(bool),
     /// The REST interface ends the session.
     Disconnect,
 }

@@ -69,6 +69,7 @@ async fn act(service: &Service, method: &Method, path: &str, body: &Bytes) -> An
         "stream/terminate" => stream::terminate(service, &fields),
         "connection/find_all" => connection::find(service, &Map::new()),
         "connection/find" => connection::find(service, &fields),
+        "connection/set_log_level" => connection::set_log_level(service, &fields),
         "connection/terminate" => connection::terminate(service, &fields),
         _ => Err(Fault::no_method()),
     }

@@ -2,70 +2,39 @@
 
 mod application;
 mod leg;
+mod peer;
+mod wire;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::Request;
-use futures_util::{SinkExt, StreamExt};
-use http::header::HOST;
 use serde_json::{Map, Value, json};
 use sluicegate_hub::StreamName;
-use sluicegate_net::listener::ConnectInfo;
 use sluicegate_net::ws::{Accepted, WebSocket};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use self::leg::{Heard, Leg};
+pub(crate) use self::peer::{Peer, Takeover};
+use self::wire::{close, receive, send, sleep_until};
 use crate::hooks;
 use crate::info;
 use crate::media::{Answer, MediaFuture};
-use crate::message::Role;
+use crate::message::{self, Role};
 use crate::registry::Command;
 use crate::server::{Action, End, Session};
 use crate::service::{Inner, Permissions};
 
 /// How long an upgrade may take from our 101 to the socket.
 const UPGRADE: Duration = Duration::from_secs(10);
-/// How long one message may take to be accepted by a connection.
-const SEND: Duration = Duration::from_secs(5);
 /// Why sessions end with the program.
 const ENDS: &str = "the server ends";
+/// Letters of a message's name in the log; clients make names up.
+const MAX_SHOWN: usize = 64;
 /// Events of a session's streams that wait for it.
 const EVENTS: usize = 64;
-
-/// Who connects, and to which of our names.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    address: Option<SocketAddr>,
-    host: String,
-}
-
-impl Peer {
-    pub(crate) fn of(request: &Request) -> Self {
-        let address = request.extensions().get::<ConnectInfo>().map(|info| info.peer);
-        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        Self { address, host: host.to_owned() }
-    }
-
-    /// The session's name as the original forms it.
-    fn token(&self) -> String {
-        let address = self.address.map(|address| address.to_string()).unwrap_or_default();
-        format!("/{address}/{}", self.host)
-    }
-}
-
-/// A client that has come back, on another socket.
-pub(crate) struct Takeover {
-    websocket: WebSocket,
-    peer: Peer,
-    permissions: Permissions,
-    fields: Map<String, Value>,
-}
 
 /// What becomes of a socket.
 enum Over {
@@ -89,6 +58,8 @@ struct Link {
     returning: mpsc::Sender<Takeover>,
     /// The socket is to be dropped.
     leaves: bool,
+    /// Whether the log names each message.
+    followed: bool,
 }
 
 /// Serves a client until one of the two ends it.
@@ -108,7 +79,19 @@ pub(crate) async fn serve(inner: Arc<Inner>, accepted: Accepted, peer: Peer, per
     session.keep_as(format!("{token}/{}", uuid::Uuid::new_v4().simple()));
     let ((heard, hearing), (returning, returns)) = (mpsc::channel(EVENTS), mpsc::channel(1));
     let legs = HashMap::new();
-    let mut link = Link { inner, key, peer, permissions, session, legs, legs_made: 0, heard, returning, leaves: false };
+    let mut link = Link {
+        inner,
+        key,
+        peer,
+        permissions,
+        session,
+        legs,
+        legs_made: 0,
+        heard,
+        returning,
+        leaves: false,
+        followed: false,
+    };
     let mut socket = Some(websocket);
     let over = link.run(&mut socket, commands, hearing, returns).await;
     link.session.handle_closed();
@@ -157,6 +140,7 @@ impl Link {
             }
             let mut lost = None;
             while let Some(text) = self.session.poll_text() {
+                self.follow("to", &text);
                 // Without a socket nobody hears it.
                 if let Some(websocket) = socket
                     && !send(websocket, Message::text(text)).await
@@ -205,7 +189,17 @@ impl Link {
         }
     }
 
+    /// Names a message in the log where the REST interface asks for that; what is in it may be secret.
+    fn follow(&self, direction: &'static str, text: &str) {
+        if self.followed {
+            let name = message::name(text).unwrap_or_else(|| "unreadable".to_owned());
+            let name: String = name.chars().take(MAX_SHOWN).collect();
+            tracing::info!(session = self.peer.token(), direction, name, "a message of a client that is followed");
+        }
+    }
+
     fn text(&mut self, text: &str) {
+        self.follow("from", text);
         if let Err(error) = self.session.handle_text(Instant::now(), text) {
             crate::metrics::unreadable();
             tracing::debug!(error = &error as &dyn std::error::Error, "a client's text is skipped");
@@ -217,6 +211,7 @@ impl Link {
             Command::Event { name, kind, payload } => self.session.handle_event(&name, &kind, payload.as_ref()),
             Command::PublisherEnd { name, info } => self.session.handle_publisher_end(Instant::now(), &name, info),
             Command::Terminate { id } => self.session.handle_termination(Instant::now(), &id),
+            Command::Follow(followed) => self.followed = followed,
             Command::Disconnect => {}
         }
     }
@@ -371,29 +366,4 @@ impl Link {
         tokio::spawn(leg::live(answering, stop.clone(), tell));
         self.legs.insert(id.to_owned(), Leg { number, stop });
     }
-}
-
-/// The next message; never without a socket.
-async fn receive(socket: &mut Option<WebSocket>) -> Option<Result<Message, tungstenite::Error>> {
-    match socket {
-        Some(websocket) => websocket.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(due: Option<tokio::time::Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn send(websocket: &mut WebSocket, message: Message) -> bool {
-    matches!(tokio::time::timeout(SEND, websocket.send(message)).await, Ok(Ok(())))
-}
-
-async fn close(websocket: &mut WebSocket, code: u16, reason: &'static str) {
-    let frame = CloseFrame { code: code.into(), reason: reason.into() };
-    // A peer that takes nothing is left as it is.
-    let _ = tokio::time::timeout(SEND, websocket.close(Some(frame))).await;
 }

@@ -51,7 +51,7 @@ async fn a_page_has_its_camera_republished_by_rtmp() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sdks_module_calls_the_rest() {
     let Some((chromium, sdks)) = versions() else { return };
-    let one = Node::start().await;
+    let mut one = Node::start().await;
     let (two, rtmp, rtsp) = node().await;
     let _site = Site::with_stream(&two.upstream).await;
     let uri = format!("{rtsp}/live/{STREAM}");
@@ -98,7 +98,10 @@ async fn the_sdks_module_calls_the_rest() {
         let version = client["clientVersion"].as_str().unwrap();
         let found = rest(&mut page, &format!("connection.find('{version}')")).await;
         assert_eq!(found[0]["sessionId"], client["sessionId"]);
+        let follow = format!("connection.setLogLevel({}, 'DEBUG')", client["sessionId"]);
+        assert_eq!(rest(&mut page, &follow).await, "done");
         assert_eq!(rest(&mut page, "stream.terminate(published.id())").await, "done");
+        one.upstream.program.says("name=\"notifyStreamStatusEvent\"").await;
         page.until("told.at(-1) === 'UNPUBLISHED: Stopped by rest /terminate'").await;
         assert_eq!(rest(&mut page, &format!("connection.terminate({})", client["sessionId"])).await, "done");
         page.until("left.join() === 'DISCONNECTED'").await;

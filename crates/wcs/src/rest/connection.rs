@@ -13,6 +13,32 @@ pub(super) fn find(service: &Service, filter: &Map<String, Value>) -> Answered {
 }
 
 pub(super) fn terminate(service: &Service, filter: &Map<String, Value>) -> Answered {
+    tell(service, filter, &Command::Disconnect)
+}
+
+/// Which levels there are, and whether the messages of a client are in the log then.
+const LEVELS: [(&str, bool); 7] = [
+    ("OFF", false),
+    ("ERROR", false),
+    ("WARN", false),
+    ("INFO", false),
+    ("DEBUG", true),
+    ("TRACE", true),
+    ("ALL", true),
+];
+
+/// Names the messages of a client in the log of this server from `DEBUG` on, and no more below it.
+pub(super) fn set_log_level(service: &Service, fields: &Map<String, Value>) -> Answered {
+    let mut filter = fields.clone();
+    let level = filter.remove("logLevel");
+    let level = level.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let known = LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(level));
+    let (_, followed) = known.ok_or_else(|| Fault::bad("logLevel is none of OFF ERROR WARN INFO DEBUG TRACE ALL"))?;
+    tell(service, &filter, &Command::Follow(*followed))
+}
+
+/// Tells the clients that are meant something.
+fn tell(service: &Service, filter: &Map<String, Value>, command: &Command) -> Answered {
     if filter::is_empty(filter) {
         return Err(Fault::bad("say which clients: sessionId"));
     }
@@ -21,7 +47,7 @@ pub(super) fn terminate(service: &Service, filter: &Map<String, Value>) -> Answe
     if meant.is_empty() {
         return Err(Fault::not_found("there is no such client"));
     }
-    meant.iter().for_each(|client| client.send(Command::Disconnect));
+    meant.iter().for_each(|client| client.send(command.clone()));
     Ok(None)
 }
 

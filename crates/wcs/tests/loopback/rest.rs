@@ -118,6 +118,15 @@ async fn clients_are_listed_and_ended() {
     assert_eq!((&listed[0]["clientVersion"], &listed[0]["status"]), (&json!("2.0"), &json!("ESTABLISHED")));
     let id = &listed[0]["sessionId"];
     assert!(id.as_str().unwrap().ends_with(&format!("/{}", node.port)), "{id}");
+    for (body, status) in [
+        (json!({ "sessionId": id, "logLevel": "DEBUG" }), 200),
+        (json!({ "sessionId": id, "logLevel": "loud" }), 400),
+        (json!({ "sessionId": id }), 400),
+        (json!({ "logLevel": "DEBUG" }), 400),
+        (json!({ "sessionId": "x", "logLevel": "INFO" }), 404),
+    ] {
+        assert_eq!(node.post("connection/set_log_level", &body).await.status, status, "{body}");
+    }
     assert_eq!(node.post("connection/terminate", &json!({})).await.status, 400);
     assert_eq!(node.post("connection/terminate", &json!({ "sessionId": "x" })).await.status, 404);
     assert_eq!(node.post("connection/terminate", &json!({ "sessionId": id })).await.status, 200);
