@@ -27,6 +27,9 @@ pub struct Turn {
     /// Trust any certificate, with `turns:`.
     #[serde(default)]
     insecure: bool,
+    /// Ask for a relay of IPv6.
+    #[serde(default)]
+    ipv6: bool,
     /// Announce nothing but the relay.
     #[serde(default)]
     pub relay_only: bool,
@@ -46,6 +49,7 @@ impl Turn {
         let secret = choose("secret", &self.secret, &self.secret_file)?;
         let read = TurnServer::read(&self.server, self.username.clone(), credential, secret);
         let mut server = read.map_err(|error| format!("{section}: {error}"))?;
+        server.ipv6 = self.ipv6;
         if server.transport == TurnTransport::Tls {
             let trust = ClientTls::configured(self.ca_file.as_deref(), self.insecure);
             let trust = trust.map_err(|error| format!("{section}: {}", with_causes(&error)))?;

@@ -225,7 +225,7 @@ mod tests {
         }
         let turn = |server: &str, username: &str, credential| {
             let (server, username) = (server.to_owned(), username.to_owned());
-            Some(TurnServer { server, transport: TurnTransport::Udp, tls: None, username, credential })
+            Some(TurnServer { server, transport: TurnTransport::Udp, tls: None, ipv6: false, username, credential })
         };
         let (password, secret) = (TurnCredential::Password("p".to_owned()), TurnCredential::Secret("s".to_owned()));
         let nowhere = turn("turn:turn.example.net", "me", password.clone());

@@ -76,6 +76,8 @@ pub(crate) struct Client {
     credentials: Credentials,
     /// Whether a stream carries what is sent: nothing is lost on the way then.
     streamed: bool,
+    /// Whether the relay is to be of IPv6: as wanted, and as asked for now.
+    ipv6: (bool, bool),
     /// What the server wants to see, once it has said so.
     login: Option<Login>,
     phase: Phase,
@@ -92,11 +94,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client that asks for its relay at once, by datagrams or over streams.
-    pub(crate) fn new(now: Instant, credentials: Credentials, streamed: bool) -> Self {
+    /// A client that asks for its relay at once, by datagrams or over streams; of IPv6, or of IPv4 where the server has
+    /// that.
+    pub(crate) fn new(now: Instant, credentials: Credentials, streamed: bool, ipv6: bool) -> Self {
         let mut client = Self {
             credentials,
             streamed,
+            ipv6: (ipv6, ipv6),
             login: None,
             phase: Phase::Down,
             failures: 0,
@@ -243,7 +247,7 @@ impl Client {
         let transaction: Transaction = rand::random();
         let message = Builder::new(purpose.method(), transaction, 256);
         let message = match purpose {
-            Purpose::Allocate => message.transport(),
+            Purpose::Allocate => message.relay(self.ipv6.1),
             Purpose::Refresh => message,
             Purpose::Release => message.lifetime(0),
             Purpose::Permit(ip) => message.peer(SocketAddr::new(ip, 0)),
@@ -286,6 +290,7 @@ impl Client {
                 self.peers.opened(peer, false);
                 self.arm(Due::Channel(peer), now + RENEW);
             }
+            Purpose::Release if self.phase == Phase::Asking => self.down(now, Fault::Refused(437)),
             Purpose::Allocate | Purpose::Refresh | Purpose::Release => {}
         }
     }
@@ -306,6 +311,7 @@ impl Client {
         self.failures = self.failures.saturating_add(1);
         self.phase = Phase::Down;
         self.login = None;
+        self.ipv6.1 = self.ipv6.0;
         self.requests.clear();
         self.peers = Peers::default();
         if self.streamed {
@@ -354,7 +360,7 @@ impl Client {
                 Some(lifetime) if !lifetime.is_zero() => self.arm(Due::Relay, now + REFRESH.min(lifetime / 2)),
                 _ => self.down(now, Fault::Unreadable),
             },
-            Purpose::Release => {}
+            Purpose::Release => self.without(now, purpose),
             Purpose::Permit(ip) => {
                 for (peer, data) in self.peers.granted(ip) {
                     self.indicate(peer, &data);
@@ -376,11 +382,13 @@ impl Client {
             Some(401 | 438) if renewals < RENEWALS && self.log_in(now, stun) => {
                 self.ask(now, purpose, renewals + 1);
             }
-            // The server holds a relay for our socket whose answer was lost.
-            Some(437) if purpose == Purpose::Allocate && !self.streamed => {
-                self.ask(now, Purpose::Release, 0);
-                self.down(now, Fault::Refused(437));
+            // The server is of a network without IPv4.
+            Some(440) if purpose == Purpose::Allocate && !self.ipv6.1 => {
+                self.ipv6.1 = true;
+                self.ask(now, purpose, renewals);
             }
+            // The server holds a relay for our socket whose answer was lost; it may say so before it asks who we are.
+            Some(437) if purpose == Purpose::Allocate && !self.streamed => self.ask(now, Purpose::Release, 0),
             Some(437) if purpose != Purpose::Release => self.down(now, Fault::Forgotten),
             _ => match purpose {
                 Purpose::Allocate | Purpose::Refresh => {

@@ -73,18 +73,22 @@ impl<'a> Stun<'a> {
 
     /// The first attribute of a type, and where it begins among them all.
     pub(crate) fn find(&self, wanted: u16) -> Option<(usize, &'a [u8])> {
+        self.all(wanted).next()
+    }
+
+    /// The attributes of a type, and where they begin among them all.
+    fn all(&self, wanted: u16) -> impl Iterator<Item = (usize, &'a [u8])> {
         let mut rest = self.attributes;
-        loop {
+        let all = std::iter::from_fn(move || {
             let begin = self.attributes.len() - rest.len();
             let (kind, after) = rest.split_first_chunk::<2>()?;
             let (length, after) = after.split_first_chunk::<2>()?;
             let length = usize::from(u16::from_be_bytes(*length));
             let value = after.get(..length)?;
-            if u16::from_be_bytes(*kind) == wanted {
-                return Some((begin, value));
-            }
-            rest = after.get(length.next_multiple_of(4)..)?;
-        }
+            rest = after.get(length.next_multiple_of(4)..).unwrap_or_default();
+            Some((u16::from_be_bytes(*kind), (begin, value)))
+        });
+        all.filter(move |(kind, _)| *kind == wanted).map(|(_, found)| found)
     }
 
     /// The receiver's fragment of `USERNAME` (RFC 8445 section 7.2.2): what stands left of the colon.
@@ -100,7 +104,15 @@ impl<'a> Stun<'a> {
 
     /// The address in an attribute that is written like `XOR-MAPPED-ADDRESS`.
     pub(crate) fn address(&self, wanted: u16) -> Option<SocketAddr> {
-        let value = self.attribute(wanted)?;
+        self.addresses(wanted).next()?
+    }
+
+    /// The addresses in all attributes of a type; `None` for one that cannot be read.
+    pub(crate) fn addresses(&self, wanted: u16) -> impl Iterator<Item = Option<SocketAddr>> {
+        self.all(wanted).map(|(_, value)| self.unmasked(value))
+    }
+
+    fn unmasked(&self, value: &[u8]) -> Option<SocketAddr> {
         let (&[_, family, high, low], address) = value.split_first_chunk::<4>()?;
         let port = u16::from_be_bytes([high ^ COOKIE[0], low ^ COOKIE[1]]);
         let mask = COOKIE.iter().chain(&self.transaction);

@@ -50,13 +50,17 @@ impl TurnServer {
 
     async fn run(mut command: Command, own: IpAddr) -> Self {
         let (name, password) = USER;
-        let (address, ip) = (SocketAddr::new(own, 3478), own.to_string());
+        // All servers share the one loopback address of IPv6.
+        let free = || std::net::UdpSocket::bind((own, 0)).unwrap().local_addr().unwrap().port();
+        let port = if own.is_ipv6() { free() } else { 3478 };
+        let (address, ip) = (SocketAddr::new(own, port), own.to_string());
+        command.args(["--listening-port", &port.to_string()]);
         command.args(["-n", "--listening-ip", &ip, "--relay-ip", &ip, "--allow-loopback-peers"]);
         command.args(["--lt-cred-mech", "--realm", "test", "--user", &format!("{name}:{password}")]);
         command.args(["--no-dtls", "--no-cli", "--verbose", "--log-file", "stdout", "--pidfile", ""]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut program = Program::spawn("coturn", &mut command);
-        program.says(&format!("UDP listener opened on: {address}")).await;
+        program.says(&format!("UDP listener opened on: {ip}:{port}")).await;
         Self { address, program }
     }
 }

@@ -28,6 +28,9 @@ pub struct TurnServer {
     pub transport: TurnTransport,
     /// Whom to trust, needed for [`TurnTransport::Tls`]. The certificate must be for the host in `server`.
     pub tls: Option<Arc<ClientConfig>>,
+    /// Ask for a relay of IPv6, which only peers with IPv6 reach. Otherwise it is of IPv4, or of IPv6 where the server has
+    /// no other.
+    pub ipv6: bool,
     /// Our name there; with a secret the end that names have, and may be empty then.
     pub username: String,
     /// What proves it.
@@ -36,8 +39,8 @@ pub struct TurnServer {
 
 impl TurnServer {
     /// A server as configurations name it, and of password and secret one: a URI of RFC 7065, such as
-    /// `turns:turn.example.net:443?transport=tcp`, or `HOST` or `HOST:PORT` alone, by UDP. [`tls`](Self::tls) is left to the
-    /// caller.
+    /// `turns:turn.example.net:443?transport=tcp`, or `HOST` or `HOST:PORT` alone, by UDP. [`tls`](Self::tls) and
+    /// [`ipv6`](Self::ipv6) are left to the caller.
     ///
     /// # Errors
     /// [`Error::Config`] where password and secret are both given, or neither, or the URI asks for what is not here.
@@ -68,7 +71,7 @@ impl TurnServer {
             _ => return fault("turn.server", "has behind the question mark neither transport=udp nor transport=tcp"),
         };
         let server = at_port(host, if secure { SECURE_PORT } else { PORT });
-        Ok(Self { server, transport, tls: None, username: username.unwrap_or_default(), credential })
+        Ok(Self { server, transport, tls: None, ipv6: false, username: username.unwrap_or_default(), credential })
     }
 
     /// The host for which the server's certificate must be.

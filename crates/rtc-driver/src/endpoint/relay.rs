@@ -37,11 +37,12 @@ impl Endpoint {
     pub(crate) fn set_turn_server(&mut self, now: Instant, today: SystemTime, server: SocketAddr, way: usize) {
         let Some(turn) = &self.config.turn else { return };
         let credentials = Credentials::new(turn.username.clone(), turn.credential.clone(), now, today);
-        let streamed = turn.transport != TurnTransport::Udp;
+        let (streamed, ipv6) = (turn.transport != TurnTransport::Udp, turn.ipv6);
         self.close_relay(now);
         if let Some(number) = self.relay_number {
             self.sockets.insert(number, Vec::new());
-            self.relay = Some(Relay { client: Client::new(now, credentials, streamed), server, way, number });
+            let client = Client::new(now, credentials, streamed, ipv6);
+            self.relay = Some(Relay { client, server, way, number });
         }
     }
 

@@ -24,6 +24,7 @@ const DATA_ATTRIBUTE: u16 = 0x0013;
 const REALM: u16 = 0x0014;
 const NONCE: u16 = 0x0015;
 const XOR_RELAYED_ADDRESS: u16 = 0x0016;
+const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
 const REQUESTED_TRANSPORT: u16 = 0x0019;
 
 /// Bytes of a message before its attributes.
@@ -67,9 +68,10 @@ impl Builder {
         self
     }
 
-    /// Asks for a relay of UDP.
-    pub(super) fn transport(self) -> Self {
-        self.attribute(REQUESTED_TRANSPORT, &[17, 0, 0, 0])
+    /// Asks for a relay of UDP. One of IPv4 is what is given without a word of the family, and what old servers know.
+    pub(super) fn relay(self, ipv6: bool) -> Self {
+        let relay = self.attribute(REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
+        if ipv6 { relay.attribute(REQUESTED_ADDRESS_FAMILY, &[2, 0, 0, 0]) } else { relay }
     }
 
     pub(super) fn lifetime(self, seconds: u32) -> Self {
@@ -144,9 +146,10 @@ pub(super) fn lifetime(stun: &Stun<'_>) -> Option<u32> {
     Some(u32::from_be_bytes(*stun.attribute(LIFETIME)?.first_chunk::<4>()?))
 }
 
-/// Where peers send to.
+/// Where peers send to. coturn 4.6.1 names an unspecified address first where it had refused a relay of the other family.
 pub(super) fn relayed(stun: &Stun<'_>) -> Option<SocketAddr> {
-    stun.address(XOR_RELAYED_ADDRESS).filter(|address| !address.ip().is_unspecified() && address.port() != 0)
+    let usable = |address: &SocketAddr| !address.ip().is_unspecified() && address.port() != 0;
+    stun.addresses(XOR_RELAYED_ADDRESS).flatten().find(usable)
 }
 
 /// What a peer sent, and from where.
@@ -204,6 +207,11 @@ mod tests {
         assert_eq!(stun.address(XOR_PEER_ADDRESS), Some(peer));
         assert_eq!(&bytes[20..28], [0, 0x0C, 0, 4, 0x40, 1, 0, 0]);
         assert!(is_signed(&bytes, &stun, &login.key));
+        let [nowhere, relay] = ["0.0.0.0:0", "[2001:db8::1]:5"].map(|address| address.parse().unwrap());
+        let twice = Builder::new(ALLOCATE, [3; 12], 0).attribute(XOR_RELAYED_ADDRESS, &masked(&[3; 12], nowhere));
+        let twice = twice.attribute(XOR_RELAYED_ADDRESS, &masked(&[3; 12], relay)).unsigned();
+        let Kind::Stun(stun) = classify(&twice) else { panic!() };
+        assert_eq!(relayed(&stun), Some(relay));
         let indication = Builder::new(SEND_INDICATION, [4; 12], 0).peer(peer).data(b"hello").unsigned();
         let Kind::Stun(stun) = classify(&indication) else { panic!() };
         assert_eq!((stun.class, data(&stun)), (Class::Indication, Some((peer, &b"hello"[..]))));

@@ -16,6 +16,8 @@ struct Asked {
     method: u16,
     transaction: Transaction,
     peer: Option<SocketAddr>,
+    /// Whether a relay of IPv6 is asked for.
+    ipv6: bool,
     signed: bool,
     released: bool,
 }
@@ -37,7 +39,7 @@ impl Stage {
         let password = TurnCredential::Password("secret".to_owned());
         let credentials = Credentials::new("me".to_owned(), password, now, SystemTime::now());
         let key = credentials::key("me", b"here", "secret");
-        Self { now, client: Client::new(now, credentials, streamed), nonce: b"nonce-1".to_vec(), key }
+        Self { now, client: Client::new(now, credentials, streamed, false), nonce: b"nonce-1".to_vec(), key }
     }
 
     /// One that has its relay.
@@ -62,6 +64,7 @@ impl Stage {
                     method: stun.method,
                     transaction: stun.transaction,
                     peer: stun.address(0x0012),
+                    ipv6: stun.attribute(0x0017) == Some(&[2, 0, 0, 0]),
                     signed: message::is_signed(&bytes, &stun, &self.key) && message::nonce(&stun) == Some(&self.nonce),
                     released: message::lifetime(&stun) == Some(0),
                 }),
@@ -180,18 +183,22 @@ fn a_server_that_has_forgotten_us_is_asked_at_once() {
         },
     );
     assert_eq!(stage.news(), [News::Failed(Fault::Forgotten), News::Relayed(RELAYED.parse().unwrap())]);
-    // A relay that it holds without our knowing is given back before the next try.
-    let mut stage = Stage::new();
-    let mut released = false;
-    stage.settle(|stage, asked| {
-        released |= asked.released && asked.signed;
-        if asked.signed && !asked.released { Some(stage.refuse(asked, 437)) } else { stage.serve(asked) }
-    });
-    assert!(released);
-    assert_eq!(stage.news(), [News::Failed(Fault::Refused(437))]);
-    stage.pass();
-    stage.settle(Stage::serve);
-    assert_eq!(stage.news(), [News::Relayed(RELAYED.parse().unwrap())]);
+    // A relay that it holds without our knowing is given back before the next try, also where it says so before it asks
+    // for our name.
+    for first_of_all in [false, true] {
+        let mut stage = Stage::new();
+        let mut released = false;
+        stage.settle(|stage, asked| {
+            released |= asked.released && asked.signed;
+            let holds = asked.method == message::ALLOCATE && (asked.signed || first_of_all);
+            if holds { Some(stage.refuse(asked, 437)) } else { stage.serve(asked) }
+        });
+        assert!(released);
+        assert_eq!(stage.news(), [News::Failed(Fault::Refused(437))]);
+        stage.pass();
+        stage.settle(Stage::serve);
+        assert_eq!(stage.news(), [News::Relayed(RELAYED.parse().unwrap())]);
+    }
 }
 
 #[test]
@@ -290,6 +297,30 @@ fn a_refused_peer_is_let_be() {
     }
     stage.client.send(stage.now, peer(1), &check());
     assert_eq!(stage.sent().0.len(), 1);
+}
+
+#[test]
+fn a_server_without_ipv4_is_asked_for_ipv6() {
+    let mut stage = Stage::new();
+    let serve = |stage: &mut Stage, asked: &Asked| {
+        if asked.signed && asked.method == message::ALLOCATE && !asked.ipv6 {
+            return Some(stage.refuse(asked, 440));
+        }
+        stage.serve(asked)
+    };
+    stage.settle(serve);
+    assert_eq!(stage.news(), [News::Relayed(RELAYED.parse().unwrap())]);
+    // Another one may have come in its place.
+    stage.client.cut(stage.now, Fault::Forgotten);
+    stage.pass();
+    stage.settle(|stage, asked| {
+        assert!(!asked.ipv6);
+        stage.serve(asked)
+    });
+    // One that has neither is asked again with pauses.
+    let mut stage = Stage::new();
+    stage.settle(|stage, asked| Some(stage.refuse(asked, if asked.signed { 440 } else { 401 })));
+    assert_eq!(stage.news(), [News::Failed(Fault::Refused(440))]);
 }
 
 #[test]
