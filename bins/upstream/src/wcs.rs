@@ -16,6 +16,7 @@ use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::{ClientTls, ServerTls};
 use sluicegate_wcs::{Gate, Parts, Permissions, Service};
 use sluicegate_webrtc_relay::Engine;
+use url::Url;
 
 use self::bridge::Bridge;
 
@@ -37,13 +38,24 @@ pub(crate) struct Wcs {
     ca_file: Option<PathBuf>,
     /// Whether certificates of other servers are taken as they are.
     insecure: bool,
+    /// Addresses of `rtmp:` and `rtmps:` to which, or below which, a page may have its stream republished (`rtmpUrl`); who
+    /// has the API's token may so anywhere.
+    republish: Vec<Url>,
     /// A web server that decides about clients and is told of them.
     hooks: Option<hooks::Hooks>,
 }
 
 impl Default for Wcs {
     fn default() -> Self {
-        Self { enabled: true, listen: Vec::new(), listen_tls: Vec::new(), ca_file: None, insecure: false, hooks: None }
+        Self {
+            enabled: true,
+            listen: Vec::new(),
+            listen_tls: Vec::new(),
+            ca_file: None,
+            insecure: false,
+            republish: Vec::new(),
+            hooks: None,
+        }
     }
 }
 
@@ -55,6 +67,9 @@ impl Wcs {
         }
         if self.insecure && self.ca_file.is_some() {
             faults.push("wcs.ca_file means nothing where wcs.insecure is set".to_owned());
+        }
+        for url in self.republish.iter().filter(|url| !matches!(url.scheme(), "rtmp" | "rtmps") || !url.has_host()) {
+            faults.push(format!("wcs.republish: {:?} is no address of rtmp: or rtmps:", url.scheme()));
         }
         if let Some(Err(fault)) = self.hooks.as_ref().map(hooks::Hooks::read) {
             faults.push(fault);
@@ -95,7 +110,8 @@ impl Wcs {
             shutdown: shutdown.clone(),
         };
         let hooks = self.hooks.as_ref().and_then(|hooks| hooks.read().ok());
-        Ok(Some(Service::new(parts, sluicegate_wcs::Config { hooks, ..sluicegate_wcs::Config::default() })))
+        let republish = self.republish.clone();
+        Ok(Some(Service::new(parts, sluicegate_wcs::Config { republish, hooks, ..sluicegate_wcs::Config::default() })))
     }
 
     /// Opens the ports of its own.

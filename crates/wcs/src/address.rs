@@ -28,6 +28,14 @@ pub(crate) fn republished(url: &str, name: &str, is_full: bool) -> Option<String
     known.then_some(target)
 }
 
+/// Whether an address of republishing is one that is allowed, or below it.
+pub(crate) fn is_below(url: &str, allowed: &Url) -> bool {
+    let allowed = allowed.as_str().trim_end_matches('/');
+    let url = Url::parse(url).ok();
+    let rest = url.as_ref().and_then(|url| url.as_str().strip_prefix(allowed));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The other spelling of a canonical address, for a server that refuses the first.
 pub(crate) fn without_path(url: &Url) -> Option<Url> {
     (url.path() == PATH).then(|| {
@@ -40,6 +48,26 @@ pub(crate) fn without_path(url: &Url) -> Option<Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_allowed_is_not_left() {
+        let allowed: Url = "rtmp://me:secret@live.example/app/".parse().unwrap();
+        for (url, is_below_it) in [
+            ("rtmp://me:secret@live.example/app", true),
+            ("rtmp://me:secret@live.example/app/", true),
+            ("rtmp://me:secret@live.example/app/deeper", true),
+            ("rtmp://me:secret@live.example/application", false),
+            ("rtmp://me:secret@live.example/app/../other", false),
+            ("rtmp://me:secret@live.example/app/%2e%2e/other", false),
+            ("rtmp://live.example/app", false),
+            ("rtmp://me:secret@live.example:1/app", false),
+            ("rtmps://me:secret@live.example/app", false),
+            ("app", false),
+        ] {
+            assert_eq!(is_below(url, &allowed), is_below_it, "{url}");
+        }
+        assert!(!is_below("rtmp://live.example.org/app", &"rtmp://live.example".parse().unwrap()));
+    }
 
     #[test]
     fn spellings_of_one_address_are_one() {

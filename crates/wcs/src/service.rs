@@ -15,6 +15,7 @@ use sluicegate_net::problem::Problem;
 use sluicegate_net::shutdown::Shutdown;
 use sluicegate_net::tls::ClientTls;
 use sluicegate_net::ws;
+use url::Url;
 
 use crate::hooks::Hooks;
 use crate::media::Media;
@@ -41,6 +42,9 @@ pub struct Config {
     pub settle: Duration,
     /// How long the connection to another server may take, and again its answer to the upgrade. Default 3 s.
     pub dial: Duration,
+    /// Where publishers may have their streams republished by RTMP (`rtmpUrl`), these addresses and what is below them; who
+    /// may manage the server may so anywhere. Default: none.
+    pub republish: Vec<Url>,
     /// The web server that is asked about clients and their streams. Default: none, then the access rules alone count.
     pub hooks: Option<crate::Hooks>,
 }
@@ -54,6 +58,7 @@ impl Default for Config {
             max_message_bytes: 128 << 10,
             settle: Duration::from_secs(8),
             dial: Duration::from_secs(3),
+            republish: Vec::new(),
             hooks: None,
         }
     }

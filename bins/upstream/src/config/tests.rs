@@ -65,6 +65,8 @@ fn ports_for_wcs_need_credentials_and_certificates_as_the_main_one_does() {
     assert!(refused.contains("wcs.listen_tls needs the certificate"), "{refused}");
     let refused = loaded("[wcs]\ninsecure = true\nca_file = 'x'\n", Server::default()).unwrap_err();
     assert!(refused.contains("wcs.ca_file means nothing"), "{refused}");
+    let refused = loaded("[wcs]\nrepublish = ['http://me:secret@host']\n", Server::default()).unwrap_err();
+    assert!(refused.contains("wcs.republish") && !refused.contains("secret"), "{refused}");
 }
 
 #[test]

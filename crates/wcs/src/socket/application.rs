@@ -74,10 +74,11 @@ impl Link {
     }
 
     /// Whether a stream may go where its publisher wants it republished: who may not ask that of the REST interface may
-    /// not make this server dial whom it likes by this way.
+    /// not make this server dial whom it likes by this way, but only those whom the configuration names.
     pub(super) fn may_republish(&self, id: &str) -> bool {
         let stream = self.session.streams().find(|(known, _)| *known == id);
-        self.permissions.manage || stream.is_none_or(|(_, stream)| stream.republish.is_none())
+        let Some(url) = stream.and_then(|(_, stream)| stream.republish.as_deref()) else { return true };
+        self.permissions.manage || self.inner.config.republish.iter().any(|allowed| address::is_below(url, allowed))
     }
 }
 

@@ -63,7 +63,8 @@ async fn streams_are_republished_by_rtmp() {
 }
 
 async fn with_rtmp(permissions: Permissions) -> Node {
-    let node = Node::with(Config::default(), permissions).await;
+    let republish = vec!["rtmp://allowed/live".parse().unwrap()];
+    let node = Node::with(Config { republish, ..Config::default() }, permissions).await;
     let target: Arc<dyn Target> = Arc::new(Rtmp);
     node.relays.register(&["rtmp", "rtmps"], &target);
     node
@@ -93,13 +94,17 @@ async fn a_publisher_has_its_stream_republished() {
     })
     .await;
     assert_eq!((&found[0]["streamName"], &found[0]["rtmpUrl"]), (&json!("a"), &json!("rtmp://host/live/a")));
-    // Who may not ask for relays may not do so by this way.
+    // Who may not ask for relays may not do so by this way, but to where everybody may.
     let node = with_rtmp(Permissions { manage: false, ..Permissions::ALL }).await;
     let mut camera = Page::open(&node.uri()).await;
     publish(&mut camera, "a", "rtmp://host/live").await;
     assert_eq!(camera.status().await, ["a", "FAILED", info::RESTRICTED]);
     camera.publish("p", "door").await;
     assert_eq!(node.relays.list(), []);
+    publish(&mut camera, "b", "rtmp://allowed/live/").await;
+    camera.message("setRemoteSDP").await;
+    assert_eq!(camera.status().await, ["b", "PUBLISHING", ""]);
+    assert_eq!(node.relays.list()[0].spec.target, "rtmp://allowed/live/b");
 }
 
 /// Has a stream for every address but `rtsp://nobody`, until it is stopped.
