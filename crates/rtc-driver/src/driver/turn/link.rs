@@ -155,3 +155,87 @@ async fn read(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    struct Stage {
+        listener: TcpListener,
+        arrived: mpsc::Receiver<Vec<Datagram>>,
+        told: mpsc::UnboundedReceiver<Command>,
+        link: Link,
+        /// The driver's own end: without it nobody is told.
+        _commands: mpsc::UnboundedSender<Command>,
+    }
+
+    impl Stage {
+        async fn new(secure: bool) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let (inlet, arrived) = mpsc::channel(8);
+            let (commands, told) = mpsc::unbounded_channel();
+            let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+            let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+            let nobody = tokio_rustls::rustls::RootCertStore::empty();
+            let config = Arc::new(config.with_root_certificates(nobody).with_no_client_auth());
+            let tls = secure.then(|| (config, ServerName::try_from("localhost").unwrap()));
+            let target = Target { address: listener.local_addr().unwrap(), tls, number: 7 };
+            let link = Link::open(3, target, inlet, commands.downgrade());
+            Self { listener, arrived, told, link, _commands: commands }
+        }
+
+        async fn ended(&mut self) -> Fault {
+            match self.told.recv().await.unwrap() {
+                Command::TurnEnded(Ended { connection: 3, fault, .. }) => fault,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_go_both_ways_until_the_server_closes() {
+        let mut stage = Stage::new(false).await;
+        assert!(stage.link.send(BytesMut::from(&b"\x40\x01\0\x01a"[..])));
+        let (mut server, _) = stage.listener.accept().await.unwrap();
+        let mut heard = [0; 8];
+        server.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"\x40\x01\0\x01a\0\0\0");
+        server.write_all(b"\x40\x01\0\x02bc\0\0").await.unwrap();
+        let datagram = stage.arrived.recv().await.unwrap().remove(0);
+        assert_eq!((datagram.socket, datagram.from), (7, stage.listener.local_addr().unwrap()));
+        assert_eq!(datagram.data[..], *b"\x40\x01\0\x02bc");
+        drop(server);
+        assert_eq!(stage.ended().await, Fault::Closed);
+        assert!(!stage.link.send(BytesMut::from(&b"\0"[..])));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_ends_the_connection() {
+        let mut stage = Stage::new(false).await;
+        let (mut server, _) = stage.listener.accept().await.unwrap();
+        server.write_all(b"SSH-2.0-OpenSSH").await.unwrap();
+        assert_eq!(stage.ended().await, Fault::Unreadable);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded() {
+        let stage = Stage::new(true).await;
+        let message = BytesMut::from(&[0; 1000][..]);
+        let taken = (0..10_000).filter(|_| stage.link.send(message.clone())).count();
+        assert_eq!(taken, MAX_QUEUE / (1000 + super::super::super::outlet::FRAME_COST));
+    }
+
+    /// The virtual clock goes on when nothing else happens, to the only deadline there is.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_silent_in_the_handshake_is_given_up() {
+        let mut stage = Stage::new(true).await;
+        let start = Instant::now();
+        let (_server, _) = stage.listener.accept().await.unwrap();
+        assert_eq!(stage.ended().await, Fault::Unreachable);
+        assert!(start.elapsed() >= DIAL);
+    }
+}
