@@ -40,12 +40,28 @@ async fn a_page_has_its_camera_republished_by_rtmp() {
         assert_eq!(play(&mut viewer, "live/door").await, "PLAYING");
         pictures_advance(&mut viewer).await;
         viewer.until("inbound('audio').then(({totalAudioEnergy}) => totalAudioEnergy > 0)").await;
+        // A publisher that is lost by RTMP is awaited while somebody watches.
+        viewer.value("session.disconnect()").await;
         camera.value("published.stop()").await;
         camera.until("told.at(-1) === 'UNPUBLISHED'").await;
         api::gone(&two.upstream.address, "live/door").await;
         until("the relay's end", || async { (one.post("push/find_all", &json!({})).await.0 == 404).then_some(()) })
             .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_without_the_apis_token_are_republished_where_the_configuration_says() {
+    let Some((chromium, [newest, ..])) = versions() else { return };
+    let (two, rtmp, _) = node().await;
+    let closed = format!("[wcs]\nlisten = ['127.0.0.1:0']\nrepublish = ['{rtmp}']\n[access]\napi_token = 'api'\n");
+    let one = Node::with(&closed).await;
+    let mut camera = page(&chromium, &newest, &one, &one.uri()).await;
+    for (url, told) in [(&rtmp.replace("/live", "/other"), "FAILED: Restricted access"), (&rtmp, "PUBLISHING")] {
+        let options = format!("{{rtmpUrl: '{url}'}}");
+        assert_eq!(camera.value(&format!("stream('door', 'publish', 'PUBLISHING', {options})")).await, told);
+    }
+    api::until_stream(&two.upstream.address, "live/door", "live").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
