@@ -17,7 +17,7 @@ const PIECE: usize = 16 * 1024;
 /// How long a peer may leave what we send unread.
 const STALL: Duration = Duration::from_secs(5);
 
-/// The end that is filled. When it is dropped, what waits still leaves.
+/// The end that is filled, by one task. When it is dropped, what waits still leaves.
 #[derive(Debug)]
 pub(super) struct Outlet {
     frames: mpsc::UnboundedSender<BytesMut>,
@@ -43,10 +43,15 @@ impl Outlet {
     /// Queues a frame, or says that it is lost: there is no room, or no connection.
     pub(super) fn send(&self, frame: BytesMut) -> bool {
         let cost = frame.len() + FRAME_COST;
-        if self.queued.fetch_add(cost, Ordering::AcqRel) + cost > self.limit {
-            self.queued.fetch_sub(cost, Ordering::AcqRel);
+        if self.queued.load(Ordering::Acquire) + cost > self.limit {
             return false;
         }
+        self.insist(frame)
+    }
+
+    /// The same for a frame that has room in any case: the caller knows that there are few.
+    pub(super) fn insist(&self, frame: BytesMut) -> bool {
+        self.queued.fetch_add(frame.len() + FRAME_COST, Ordering::AcqRel);
         self.frames.send(frame).is_ok()
     }
 }

@@ -100,7 +100,9 @@ impl Turn {
             let number = endpoint.add_socket(Vec::new());
             let target = Target { address: server, tls, number };
             let (inlet, commands) = (ports.inlet(), self.commands.clone());
-            (number, Way::Stream(Stream { target, inlet, commands, connections: 0, current: None }))
+            // Counted on, so that the end of an earlier one is not taken for that of a later one.
+            let connections = if let Some((_, Way::Stream(before))) = &self.way { before.connections } else { 0 };
+            (number, Way::Stream(Stream { target, inlet, commands, connections, current: None }))
         };
         endpoint.set_turn_server(Instant::now(), SystemTime::now(), server, number);
         self.set_up(false);
