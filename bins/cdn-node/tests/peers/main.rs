@@ -177,13 +177,15 @@ async fn a_node_asks_its_peers_before_the_origin() {
 async fn a_node_that_nobody_reaches_has_a_relay() {
     let Some(coturn) = find(Peer::Coturn) else { return };
     let turn = TurnServer::start(&coturn).await;
-    let folder = tempfile::tempdir().unwrap();
-    let (_signal, signal) = signal().await;
     let (name, password) = USER;
-    let login = format!("server = '{}'\nusername = '{name}'\ncredential = '{password}'", turn.address);
-    let relayed = format!("[swarm.turn]\n{login}\nrelay_only = true\n");
-    let (mut first, address) = node(FIRST, &signal, &folder, &relayed).await;
-    first.says("relay on the TURN server").await;
-    let (_second, _) = node(SECOND, &signal, &folder, "[swarm]\nlisten = ['127.0.0.1:0']\n").await;
-    meets(&address, SECOND).await;
+    for server in [turn.address.to_string(), format!("turn:{}?transport=tcp", turn.address)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (_signal, signal) = signal().await;
+        let login = format!("server = '{server}'\nusername = '{name}'\ncredential = '{password}'");
+        let relayed = format!("[swarm.turn]\n{login}\nrelay_only = true\n");
+        let (mut first, address) = node(FIRST, &signal, &folder, &relayed).await;
+        first.says("relay on the TURN server").await;
+        let (_second, _) = node(SECOND, &signal, &folder, "[swarm]\nlisten = ['127.0.0.1:0']\n").await;
+        meets(&address, SECOND).await;
+    }
 }
