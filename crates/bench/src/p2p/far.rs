@@ -140,6 +140,7 @@ pub(super) async fn run() -> Result<(), Error> {
         let Some(chromium) = &chromium else { continue };
         let seen = stage.page(Side::B, chromium, PARALLEL).await?;
         at_least(&format!("{what}: to Chromium"), seen.rate, "Mbit/s", aim);
+        row(&format!("{what}: to Chromium, longest gap"), seen.gap, "ms", None);
         row(&format!("{what}: to Chromium, segments wrong"), seen.wrong, "", Some(0.0));
         row(&format!("{what}: to Chromium, further connections"), seen.strands, "", None);
     }

@@ -149,6 +149,12 @@ impl Strands {
         self.strands.iter().filter(|strand| strand.carrier.is_some()).count()
     }
 
+    /// Whether the channel, whose pace this is, is one of several that carry chunks, or soon to be. Until the first have
+    /// opened only a browser's needs care: what a burst loses there holds up all that waits behind it.
+    pub(super) fn is_shared(&mut self, now: Instant, pacer: &Pacer) -> bool {
+        self.carriers().count() > 0 || (pacer.bound().is_some() && self.growth.is_growing(now))
+    }
+
     fn of(&self, ours: bool) -> usize {
         self.strands.iter().filter(|strand| strand.name.ours == ours).count()
     }
@@ -164,16 +170,11 @@ impl Strands {
         usable.filter_map(|strand| strand.carrier.as_mut())
     }
 
-    /// Takes what is to be seen of the peer; gives the connections that are to be offered to it.
-    pub(super) fn handle_look(
-        &mut self,
-        now: Instant,
-        busy: bool,
-        acknowledged: u64,
-        far: Option<Duration>,
-    ) -> Vec<Name> {
+    /// Takes what is to be seen of the peer, and its channel's pace; gives the connections that are to be offered to it.
+    pub(super) fn handle_look(&mut self, now: Instant, busy: bool, acknowledged: u64, pacer: &Pacer) -> Vec<Name> {
         let open = self.carriers().count();
-        self.growth.handle_look(now, Look { busy, acknowledged, round_trip: far, open });
+        let look = Look { busy, acknowledged, round_trip: pacer.far(), open, bound: pacer.bound() };
+        self.growth.handle_look(now, look);
         let wanted = self.growth.wanted();
         let kept = self.strands.iter_mut().filter(|strand| strand.name.ours && !strand.retired).skip(wanted);
         kept.for_each(|strand| strand.retired = true);

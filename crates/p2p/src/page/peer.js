@@ -3,7 +3,7 @@
 const HEADER = 30;
 // Further connections that a node may open to carry chunks over a link that loses packets; how long we look
 // for addresses of our own for one, and how long it may take to open.
-const STRANDS = 15;
+const STRANDS = 31;
 const ADDRESSES = 500;
 const OPENING = 10000;
 

@@ -120,8 +120,10 @@ impl Runner {
         self.link.buffered.store(buffered, Ordering::Relaxed);
         self.link.tasks.store(channel.session.tasks(), Ordering::Relaxed);
         let busy = channel.session.next_length().is_some();
-        let far = channel.carrier.pacer.far();
-        for name in self.strands.handle_look(now, busy, acknowledged, far) {
+        let wanted = self.strands.handle_look(now, busy, acknowledged, &channel.carrier.pacer);
+        let shared = self.strands.is_shared(now, &channel.carrier.pacer);
+        channel.carrier.pacer.set_shared(shared);
+        for name in wanted {
             self.notify(News::Strand(name, None)).await;
         }
     }
@@ -132,9 +134,7 @@ impl Runner {
         let Some(channel) = &mut self.channel else { return };
         let now = Instant::now();
         self.strands.tidy(now);
-        let shared = self.strands.carriers().count() > 0;
         for carrier in Channel::carriers(&mut channel.carrier, &mut self.strands) {
-            carrier.pacer.set_shared(shared);
             if let Some(round_trip) = status.round_trip {
                 carrier.pacer.handle_round_trip(round_trip);
             }
