@@ -12,8 +12,8 @@ use crate::media::shell;
 use crate::program::{Program, built};
 use crate::{PATIENCE, soon};
 
-/// 320x180, 25 pictures a second without B-frames, a key frame each second; 40 s, longer than any test watches. The hundredth
-/// keeps multiples of 3.2 that are not quite that on their side.
+/// 320x180, 25 pictures a second without B-frames; 40 s, longer than any test watches. The hundredth keeps multiples of 3.2
+/// that are not quite that on their side.
 const PICTURES: &str = "color=black:s=320x180:r=25:d=40,\
     drawbox=color=white:t=fill:enable='lt(mod(t+0.01,3.2),0.2)+between(mod(t+0.01,3.2),1.2,1.4)'";
 /// A stereo tone of 1 kHz at 48 kHz.
@@ -29,8 +29,13 @@ const CLAPS: usize = 3;
 
 /// The clip with sound as AAC.
 pub async fn clip(ffmpeg: &Path, folder: &Path) -> PathBuf {
+    clip_with(ffmpeg, folder, 25).await
+}
+
+/// The same with a key frame in so many pictures.
+pub async fn clip_with(ffmpeg: &Path, folder: &Path, key_frame: u32) -> PathBuf {
     let clip = folder.join("aac.flv");
-    let video = "-c:v libx264 -preset ultrafast -profile:v baseline -bf 0 -g 25 -pix_fmt yuv420p";
+    let video = format!("-c:v libx264 -preset ultrafast -profile:v baseline -bf 0 -g {key_frame} -pix_fmt yuv420p");
     let mut command = quiet(ffmpeg);
     command.args(["-f", "lavfi", "-i", PICTURES, "-f", "lavfi", "-i", SOUND, "-ac", "2"]);
     command.args(video.split(' ')).args(["-c:a", "aac", "-b:a", "96k"]).arg(&clip);

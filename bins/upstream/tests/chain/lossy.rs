@@ -13,6 +13,7 @@ use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::{Program, built};
 use sluicegate_testbed::{soon, until};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::webrtc::{CLIENT, call};
 
@@ -156,6 +157,36 @@ async fn a_viewer_behind_loss_sees_and_hears() {
     // Pictures were lost, asked for and sent again on a source of their own, so that none had to be begun anew.
     assert!(number("nacks") > 0.0 && number("again") > 0.0 && number("repeats") > 0.0, "{seen}");
     assert!(number("again") >= 0.8 * number("lost") && number("plis") <= 1.0, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gstreamer_behind_loss_gets_what_it_asks_for() {
+    let (Some(python), Some(ffmpeg)) = (find(Peer::GStreamer), find(Peer::Ffmpeg)) else { return };
+    let (Some(_curl), Some(net)) = (find(Peer::Curl), net(7).await) else { return };
+    net.set_profile(LINK.with_loss_ppm(0));
+    let _upstream = upstream(&net).await;
+    let _publisher = encoder(&net, &ffmpeg);
+    let live = async || Some(counter(&net, "sluicegate_hub_publishers").await).filter(|count| *count > 0.0);
+    until("a stream", live).await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chain/scripts/webrtcbin.py");
+    let mut player = net.command(Side::B, &python.display().to_string());
+    player.arg(script).args(["play", &format!("http://{UPSTREAM}/whep/room/a"), "250"]).stdin(Stdio::null());
+    let mut player = player.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(player.stdout.take().unwrap()).lines();
+    let mut packets = Value::Null;
+    while let Some(line) = soon("webrtcbin", lines.next_line()).await.unwrap() {
+        if line == "plays" {
+            net.set_profile(LINK);
+        }
+        let track: Option<Value> = line.strip_prefix("packets ").and_then(|track| serde_json::from_str(track).ok());
+        // Pictures have more packets than sound.
+        packets = track.filter(|track| track["pushed"].as_u64() > packets["pushed"].as_u64()).unwrap_or(packets);
+    }
+    assert!(soon("webrtcbin", player.wait()).await.unwrap().success());
+    let number = |key: &str| packets[key].as_f64().unwrap();
+    // 250 pictures, ten packets each, of which one in twenty was lost on the way and came again.
+    assert!(number("pushed") >= 2_000.0 && number("repeated") >= 0.02 * number("pushed"), "{packets}");
+    assert!(number("lost") <= 0.01 * number("pushed"), "{packets}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

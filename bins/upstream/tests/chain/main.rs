@@ -1,6 +1,7 @@
 //! The whole chain through the binaries: a publisher or a site on one side, viewers and browsers on the other.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, with the reason in the panic")]
 
+mod claps;
 mod configuration;
 mod crowd;
 mod demand;
