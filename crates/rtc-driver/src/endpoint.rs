@@ -23,7 +23,7 @@ use bytes::BytesMut;
 
 use crate::mapping::Mapping;
 use crate::media::Options;
-use crate::session::Transmit;
+use crate::session::Outlet;
 use crate::stack::Stack;
 use crate::table::Table;
 use crate::timers::Timers;
@@ -120,7 +120,7 @@ pub struct Endpoint {
     dirty: Vec<SessionId>,
     outgoing: VecDeque<Outgoing>,
     /// Empty, kept for its room.
-    transmits: Vec<Transmit>,
+    outlet: Outlet,
     events: VecDeque<(SessionId, Event)>,
     counters: Counters,
 }
@@ -161,7 +161,7 @@ impl Endpoint {
             timers: Timers::default(),
             dirty: Vec::new(),
             outgoing: VecDeque::new(),
-            transmits: Vec::new(),
+            outlet: Outlet::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
         };

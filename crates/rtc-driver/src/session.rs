@@ -31,6 +31,29 @@ pub struct Transmit {
     pub data: BytesMut,
 }
 
+/// Bytes of the memory that packets are encrypted in, which all sessions share: what the driver sends at once, and the
+/// largest pictures. It is held for good, and free again with each flush: memory from the host would be cleared each time.
+const ROOM: usize = 1_280 * 1024;
+
+/// Takes packets of sessions that leave at once.
+#[derive(Debug, Default)]
+pub struct Outlet {
+    /// The packets.
+    pub transmits: Vec<Transmit>,
+    room: BytesMut,
+}
+
+impl Outlet {
+    /// Room for so many bytes, from which packets are split off as they are filled, and where they go. What may wait for
+    /// long is to lie elsewhere: one packet holds all of the room.
+    pub fn room(&mut self, bytes: usize) -> (&mut BytesMut, &mut Vec<Transmit>) {
+        if !self.room.try_reclaim(ROOM) && self.room.capacity() < bytes {
+            self.room = BytesMut::with_capacity(bytes.max(ROOM));
+        }
+        (&mut self.room, &mut self.transmits)
+    }
+}
+
 /// One WebRTC session without socket and clock.
 ///
 /// *Signalling*: [`create_offer`](Self::create_offer) and [`handle_answer`](Self::handle_answer), or
@@ -128,7 +151,7 @@ pub trait Session: Send {
         track: TrackId,
         packets: &Arc<[RtpPacket]>,
         add: u16,
-        out: &mut Vec<Transmit>,
+        out: &mut Outlet,
     ) -> Result<(), Error>;
 
     /// Asks the peer for a key frame on a track that we receive (PLI).
@@ -165,4 +188,31 @@ pub trait Session: Send {
 
     /// The next datagram to send.
     fn poll_transmit(&mut self) -> Option<Transmit>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(outlet: &mut Outlet, bytes: usize) -> BytesMut {
+        let (room, _) = outlet.room(bytes);
+        room.resize(bytes, 1);
+        room.split()
+    }
+
+    #[test]
+    fn what_was_sent_makes_room_for_more() {
+        let mut outlet = Outlet::default();
+        let first = fill(&mut outlet, 1_000);
+        let start = first.as_ptr();
+        let second = fill(&mut outlet, 1_000);
+        assert_eq!(first.as_ptr_range().end, second.as_ptr());
+        drop((first, second));
+        let held = fill(&mut outlet, 1_000);
+        assert_eq!(held.as_ptr(), start, "the same memory");
+        let other = fill(&mut outlet, ROOM);
+        assert_ne!(other.as_ptr(), start);
+        assert_eq!((held[999], other.len()), (1, ROOM));
+        assert_eq!(fill(&mut outlet, 2 * ROOM).len(), 2 * ROOM);
+    }
 }

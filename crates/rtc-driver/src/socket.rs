@@ -312,6 +312,14 @@ mod tests {
         assert!(batch.bytes.capacity() >= 100 && spare.is_empty());
     }
 
+    #[tokio::test]
+    async fn a_full_socket_tells_when_it_takes_more() {
+        let socket = Socket::bind("127.0.0.1:0".parse().unwrap(), 65_536).unwrap();
+        let full = socket.full().unwrap();
+        let room = std::future::poll_fn(|context| full.poll_writable(context));
+        tokio::time::timeout(std::time::Duration::from_secs(10), room).await.unwrap();
+    }
+
     #[test]
     fn what_waits_is_bounded() {
         let mut outbox = Outbox::new(250);

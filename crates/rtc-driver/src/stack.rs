@@ -32,7 +32,7 @@ use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 pub(crate) use build::Stack;
 
 use crate::media::{RtpPacket, TrackId};
-use crate::session::{Carrier, Session, Transmit};
+use crate::session::{Carrier, Outlet, Session, Transmit};
 use crate::wire::{Kind, classify, holds_forged_cipher_change};
 use crate::{ChannelId, ChannelOptions, CloseReason, Config, Error, Event, Message, State};
 
@@ -348,7 +348,7 @@ impl Session for RtcSession {
         track: TrackId,
         packets: &Arc<[RtpPacket]>,
         add: u16,
-        out: &mut Vec<Transmit>,
+        out: &mut Outlet,
     ) -> Result<(), Error> {
         self.now = self.now.max(now);
         self.write_rtp(track, packets, add, out)

@@ -24,7 +24,7 @@ use crate::{CloseReason, Config, Connection, Endpoint, Error, Event, SessionId, 
 /// Commands taken in one turn of the loop, so that datagrams and deadlines are not kept waiting.
 const MAX_COMMANDS: usize = 256;
 
-/// Bytes that are sent before more is encrypted. Much less wakes receivers on the same host for each picture, much more
+/// Bytes that are sent before more is encrypted; an `Outlet` has room for them. Much less wakes receivers on the same host for each picture, much more
 /// does not stay in the processor's cache.
 const FLUSH_AT: usize = 1024 * 1024;
 

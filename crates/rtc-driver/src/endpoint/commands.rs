@@ -85,9 +85,9 @@ impl Endpoint {
         add: u16,
     ) -> Result<(), Error> {
         let entry = self.sessions.get_mut(&id).ok_or(Error::Closed)?;
-        let mut transmits = std::mem::take(&mut self.transmits);
+        let mut outlet = std::mem::take(&mut self.outlet);
         let sent = guarded(entry.session.as_mut(), |session| {
-            let sent = session.send_rtp(now, track, packets, add, &mut transmits);
+            let sent = session.send_rtp(now, track, packets, add, &mut outlet);
             (sent, session.poll_timeout())
         });
         let Some((sent, deadline)) = sent else {
@@ -96,8 +96,8 @@ impl Endpoint {
         };
         let deadline = deadline.map(|at| at.max(now + MIN_PAUSE));
         self.timers.rearm(id, &mut entry.armed, deadline);
-        self.post_media(now, id, transmits.drain(..));
-        self.transmits = transmits;
+        self.post_media(now, id, outlet.transmits.drain(..));
+        self.outlet = outlet;
         sent
     }
 

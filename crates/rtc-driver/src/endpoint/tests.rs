@@ -35,14 +35,7 @@ impl Session for Fragile {
     fn send(&mut self, _: Instant, _: ChannelId, _: Message) -> Result<(), Error> {
         Err(Error::Closed)
     }
-    fn send_rtp(
-        &mut self,
-        _: Instant,
-        _: TrackId,
-        _: &Arc<[RtpPacket]>,
-        _: u16,
-        _: &mut Vec<Transmit>,
-    ) -> Result<(), Error> {
+    fn send_rtp(&mut self, _: Instant, _: TrackId, _: &Arc<[RtpPacket]>, _: u16, _: &mut Outlet) -> Result<(), Error> {
         Err(Error::Closed)
     }
     fn request_key_frame(&mut self, _: Instant, _: TrackId) -> Result<(), Error> {

@@ -17,7 +17,7 @@ use super::srtp::{Head, Sealer};
 use super::way::Way;
 use super::{Phase, RtcSession};
 use crate::media::{Codec, RtpPacket, TrackId};
-use crate::session::Transmit;
+use crate::session::{Carrier, Outlet};
 use crate::{Error, Event};
 
 /// Packets of one call. With more, two of them would have the same number.
@@ -146,7 +146,7 @@ impl RtcSession {
         track: TrackId,
         packets: &Arc<[RtpPacket]>,
         add: u16,
-        out: &mut Vec<Transmit>,
+        out: &mut Outlet,
     ) -> Result<(), Error> {
         if self.phase != Phase::Up {
             return Err(Error::Closed);
@@ -171,14 +171,15 @@ impl RtcSession {
         budget.earn(packets.len());
         reports.sent(now);
         let bytes: usize = packets.iter().map(|packet| packet.payload.len() + sealer.overhead()).sum();
-        let mut buffer = BytesMut::with_capacity(bytes);
+        let (room, transmits) = out.room(bytes);
+        // By TCP packets may wait for long.
+        let mut own = BytesMut::new();
+        let room = if way.carrier == Carrier::Tcp { &mut own } else { room };
         for (index, packet) in (index..).zip(packets.iter()) {
             sending.counted.add(now, packet.timestamp, packet.payload.len());
             let head = sending.head(agreed, packet);
-            sealer
-                .seal(index, head, [&[], &packet.payload], &mut buffer)
-                .map_err(|error| refused(&error.to_string()))?;
-            out.push(way.carry(buffer.split()));
+            sealer.seal(index, head, [&[], &packet.payload], room).map_err(|error| refused(&error.to_string()))?;
+            transmits.push(way.carry(room.split()));
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ const BLOCK: usize = 16;
 const GCM_TAG: usize = 16;
 /// Bytes of an HMAC-SHA1 tag: those of a packet's 20 that are sent (RFC 3711 section 5.2).
 const SHA1_TAG: usize = 10;
-/// Bytes of the key for HMAC-SHA1.
+/// Bytes of the key for HMAC-SHA1, and of all that it makes.
 const SHA1_KEY: usize = 20;
 /// Packets that one key may encrypt (RFC 3711 section 9.2).
 const MAX_INDEX: u64 = 1 << 48;
@@ -135,9 +135,14 @@ impl Sealer {
         Ok(Self { cipher, salt, sources: Vec::new() })
     }
 
+    /// Bytes of a tag that are sent.
+    fn tag(&self) -> usize {
+        if matches!(self.cipher, Cipher::Gcm(_)) { GCM_TAG } else { SHA1_TAG }
+    }
+
     /// Bytes that a packet has more than its payload.
     pub(super) fn overhead(&self) -> usize {
-        HEADER + if matches!(self.cipher, Cipher::Gcm(_)) { GCM_TAG } else { SHA1_TAG }
+        HEADER + self.tag()
     }
 
     /// The index (RFC 3711 section 3.3.1) of the first of `count` packets that follow one another. None where their
@@ -173,21 +178,38 @@ impl Sealer {
         into.extend_from_slice(&head.bytes(low(index)));
         payload.into_iter().for_each(|part| into.extend_from_slice(part));
         let (header, body) = into.get_mut(start..).unwrap_or_default().split_at_mut(HEADER);
-        match &mut self.cipher {
-            Cipher::Gcm(cipher) => {
-                let mut tag = [0; GCM_TAG];
-                cipher.seal_in_place(&gcm_nonce(&self.salt, head.source, index), header, body, &mut tag)?;
-                into.extend_from_slice(&tag);
-            }
-            Cipher::Counter(cipher, mac) => {
-                cipher.apply_keystream(&counter_start(&self.salt, head.source, index), body)?;
-                let mut tag = [0; SHA1_KEY];
-                let [_, _, rollover @ .., _, _] = index.to_be_bytes();
-                mac.sign(&[header, body, &rollover], &mut tag)?;
-                into.extend_from_slice(tag.first_chunk::<SHA1_TAG>().unwrap_or(&[0; SHA1_TAG]));
+        match self.encrypt(index, head.source, header, body) {
+            Ok(tag) => into.extend_from_slice(tag.get(..self.tag()).unwrap_or_default()),
+            // Nothing leaves in clear.
+            Err(error) => {
+                into.truncate(start);
+                return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Encrypts a packet's body in place; returns its tag, of which the first bytes are sent.
+    fn encrypt(
+        &mut self,
+        index: u64,
+        source: u32,
+        header: &[u8],
+        body: &mut [u8],
+    ) -> Result<[u8; SHA1_KEY], CryptoError> {
+        let mut tag = [0; SHA1_KEY];
+        match &mut self.cipher {
+            Cipher::Gcm(cipher) => {
+                let own = tag.first_chunk_mut::<GCM_TAG>().map(|own| &mut own[..]).unwrap_or_default();
+                cipher.seal_in_place(&gcm_nonce(&self.salt, source, index), header, body, own)?;
+            }
+            Cipher::Counter(cipher, mac) => {
+                cipher.apply_keystream(&counter_start(&self.salt, source, index), body)?;
+                let [_, _, rollover @ .., _, _] = index.to_be_bytes();
+                mac.sign(&[header, body, &rollover], &mut tag)?;
+            }
+        }
+        Ok(tag)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::session::{Carrier, Transmit};
 /// The two ends of a session's path, and what carries it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Way {
-    carrier: Carrier,
+    pub(super) carrier: Carrier,
     local: SocketAddr,
     remote: SocketAddr,
 }

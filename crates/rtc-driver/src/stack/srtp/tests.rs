@@ -111,6 +111,31 @@ fn the_receiver_follows_when_numbers_begin_anew() {
     }
 }
 
+/// Fails at what it is asked.
+struct Broken;
+
+impl AeadCipher for Broken {
+    fn tag_len(&self) -> usize {
+        GCM_TAG
+    }
+
+    fn seal_in_place(&mut self, _: &[u8], _: &[u8], _: &mut [u8], _: &mut [u8]) -> Result<(), CryptoError> {
+        Err(CryptoError::AuthenticationFailed)
+    }
+
+    fn open_in_place(&mut self, _: &[u8], _: &[u8], _: &mut [u8], _: &[u8]) -> Result<(), CryptoError> {
+        Err(CryptoError::AuthenticationFailed)
+    }
+}
+
+#[test]
+fn what_cannot_be_encrypted_leaves_nothing() {
+    let mut sealer = Sealer { cipher: Cipher::Gcm(Box::new(Broken)), salt: [0; SALT], sources: Vec::new() };
+    let mut buffer = BytesMut::from(&b"before"[..]);
+    assert!(sealer.seal(1, head(1), [b"clear", b"text"], &mut buffer).is_err());
+    assert_eq!(buffer, b"before"[..]);
+}
+
 #[test]
 fn an_index_is_claimed_once() {
     let mut sealer = sealer(ProtectionProfile::AeadAes128Gcm, &[1; 16], &[2; 12]);
