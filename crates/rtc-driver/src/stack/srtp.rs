@@ -1,5 +1,5 @@
-//! RTP of a session encrypted straight into the buffer that leaves (RFC 3711, RFC 7714). Through the stack's parts each
-//! packet would be copied five times and stand in seven queues.
+//! RTP of a session encrypted straight into the buffer that leaves (RFC 3711, RFC 7714). Through the stack each
+//! packet would pass eight handlers with a queue each, and its bytes be copied three times.
 //!
 //! No index is used twice with one key: a run of packets [claims](Sealer::claim) its indices, which only grow, and what is
 //! sent again is the same packet under the index that it had.
