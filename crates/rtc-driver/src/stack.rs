@@ -30,6 +30,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 pub(crate) use build::Stack;
+use handshake::Verdict;
 
 use crate::media::{RtpPacket, TrackId};
 use crate::session::{Carrier, Outlet, Session, Transmit};
@@ -79,7 +80,7 @@ pub(crate) struct RtcSession {
     keys: Arc<keys::Keys>,
     candidates: usize,
     handshake_bytes: usize,
-    repeats: handshake::Repeats,
+    handshake: handshake::Handshake,
     /// DTLS that came before ICE chose a path. The stack drops it, and the peer repeats it only a second later.
     early: Vec<TaggedBytesMut>,
     passive: passive::Passive,
@@ -240,20 +241,27 @@ impl RtcSession {
         }
     }
 
-    /// Whether the stack is to see a datagram.
-    fn admits(&mut self, data: &[u8]) -> bool {
-        if !matches!(classify(data), Kind::Dtls) {
-            return true;
+    /// What the stack is to see of a datagram.
+    fn admit(&mut self, data: BytesMut) -> Option<BytesMut> {
+        if !matches!(classify(&data), Kind::Dtls) {
+            return Some(data);
         }
         self.look_for_goodbye = true;
-        if holds_forged_cipher_change(data) {
-            return false;
+        if holds_forged_cipher_change(&data) {
+            return None;
         }
         if self.phase == Phase::Up {
-            return true;
+            return Some(data);
         }
         self.handshake_bytes = self.handshake_bytes.saturating_add(data.len());
-        self.handshake_bytes <= MAX_HANDSHAKE_BYTES && !self.repeats.is_repeat(data)
+        if self.handshake_bytes > MAX_HANDSHAKE_BYTES {
+            return None;
+        }
+        match self.handshake.handle_datagram(&data) {
+            Verdict::All => Some(data),
+            Verdict::Instead(bytes) => Some(BytesMut::from(&bytes[..])),
+            Verdict::Nothing => None,
+        }
     }
 
     fn take(
@@ -265,9 +273,10 @@ impl RtcSession {
         data: BytesMut,
     ) {
         self.now = self.now.max(now);
-        if self.phase == Phase::Ended || !self.admits(&data) {
+        if self.phase == Phase::Ended {
             return;
         }
+        let Some(data) = self.admit(data) else { return };
         let transport = TransportContext { local_addr: local, peer_addr: remote, transport_protocol, ecn: None };
         let datagram = TaggedBytesMut { now, transport, message: data };
         let handshakes = self.phase != Phase::Up && matches!(classify(&datagram.message), Kind::Dtls);
@@ -427,7 +436,7 @@ mod tests {
         let mut session = stack.session(now, &["192.0.2.1:5000".parse().unwrap()], &[]).unwrap();
         let mut record = vec![23, 0xFE, 0xFD, 0, 1, 0, 0, 0, 0, 0, 0, 3, 0xE8];
         record.resize(13 + 1000, 0);
-        let admitted = (0..1000).filter(|_| session.admits(&record)).count();
+        let admitted = (0..1000).filter(|_| session.admit(BytesMut::from(&record[..])).is_some()).count();
         assert_eq!(admitted, MAX_HANDSHAKE_BYTES / record.len());
         let remote = "192.0.2.2:5000".parse().unwrap();
         for _ in 0..100 {
@@ -435,6 +444,6 @@ mod tests {
         }
         assert!(session.early.len() <= MAX_EARLY);
         // Media and checks are not what fills the stack.
-        assert!(session.admits(&[128; 1000]));
+        assert!(session.admit(BytesMut::from(&[128; 1000][..])).is_some());
     }
 }

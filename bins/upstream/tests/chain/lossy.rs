@@ -163,7 +163,6 @@ async fn a_viewer_behind_loss_sees_and_hears() {
 async fn gstreamer_behind_loss_gets_what_it_asks_for() {
     let (Some(python), Some(ffmpeg)) = (find(Peer::GStreamer), find(Peer::Ffmpeg)) else { return };
     let (Some(_curl), Some(net)) = (find(Peer::Curl), net(7).await) else { return };
-    net.set_profile(LINK.with_loss_ppm(0));
     let _upstream = upstream(&net).await;
     let _publisher = encoder(&net, &ffmpeg);
     let live = async || Some(counter(&net, "sluicegate_hub_publishers").await).filter(|count| *count > 0.0);
@@ -175,9 +174,6 @@ async fn gstreamer_behind_loss_gets_what_it_asks_for() {
     let mut lines = BufReader::new(player.stdout.take().unwrap()).lines();
     let mut packets = Value::Null;
     while let Some(line) = soon("webrtcbin", lines.next_line()).await.unwrap() {
-        if line == "plays" {
-            net.set_profile(LINK);
-        }
         let track: Option<Value> = line.strip_prefix("packets ").and_then(|track| serde_json::from_str(track).ok());
         // Pictures have more packets than sound.
         packets = track.filter(|track| track["pushed"].as_u64() > packets["pushed"].as_u64()).unwrap_or(packets);

@@ -84,7 +84,7 @@ impl Stack {
             keys,
             candidates: 0,
             handshake_bytes: 0,
-            repeats: super::handshake::Repeats::default(),
+            handshake: super::handshake::Handshake::default(),
             early: Vec::new(),
             passive: super::passive::Passive::default(),
             look_for_goodbye: false,
