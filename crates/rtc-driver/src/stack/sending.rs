@@ -86,6 +86,10 @@ impl Sending {
         let repeats = all.iter().find(repeats).map(|codec| codec.payload_type);
         let mut feedback = codec.rtp_codec.rtcp_feedback.iter();
         let asks = feedback.any(|feedback| feedback.typ == "nack" && feedback.parameter.is_empty());
+        if self.agreed.is_some_and(|agreed| agreed.payload_type != payload_type) {
+            // Sent again as they were, they would be other packets under the same index, which gives GCM's key away.
+            self.kept = Kept::default();
+        }
         self.agreed = Some(Agreed { payload_type, asks, repeats });
     }
 
@@ -127,6 +131,7 @@ impl Outgoing {
         let (tracks, budget, reports) = (BTreeMap::new(), Budget::default(), Reports::new(now));
         Self { tracks, budget, reports, sealer: None, way: None }
     }
+
     /// When a report is due.
     pub(super) fn due(&self) -> Option<Instant> {
         self.reports.due()
@@ -227,6 +232,30 @@ impl RtcSession {
                 // A report that the stack does not take is made anew in a second.
                 let _ = self.stack.handle_write(TaggedRTCMessage { now, message });
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::media::Kind;
+
+    #[test]
+    fn a_new_payload_type_leaves_nothing_to_repeat() {
+        let (name, parameters) = ("H264".to_owned(), String::new());
+        let codec = Codec { kind: Kind::Video, name, clock_rate: 90_000, channels: 0, parameters, payload_type: 96 };
+        let agreed = |payload_type| RTCRtpCodecParameters { payload_type, ..RTCRtpCodecParameters::default() };
+        let (mut sending, now) = (Sending::new(codec), Instant::now());
+        let again = |sending: &mut Sending| sending.kept.again(now, &mut Budget::default(), 5).is_some();
+        for (payload_type, kept) in [(96, true), (97, false)] {
+            sending.agree(&agreed(96), &[]);
+            let packet = RtpPacket { sequence: 5, timestamp: 7, marker: false, payload: Bytes::new() };
+            sending.kept.keep(now, &Arc::from([packet]), 0, 5);
+            sending.agree(&agreed(payload_type), &[]);
+            assert_eq!(again(&mut sending), kept);
         }
     }
 }
