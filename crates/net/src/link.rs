@@ -16,7 +16,7 @@ mod pool;
 pub use body::Body;
 pub use connection::Connection;
 pub use dialer::{DialState, Dialer, Upstream};
-pub use directory::{Directory, Protocol, ServiceInfo, Site, SiteInfo};
+pub use directory::{Directory, Joined, Protocol, ServiceInfo, Site, SiteInfo};
 pub use pool::{Error, MAX_HEAD_BYTES, MAX_REQUESTS, Pool};
 
 /// The subprotocol of the native link.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -58,6 +59,10 @@ impl Addresses {
     }
 }
 
+/// Connections that wait to be accepted; the system may allow less (`net.core.somaxconn`, 4096). Beyond the 128 that are
+/// usual a burst of calls overflows, and Linux resets some of them later on.
+const BACKLOG: i32 = 4_096;
+
 /// A bound port, with TLS or without.
 #[derive(Debug)]
 pub struct Port {
@@ -74,6 +79,8 @@ impl Port {
     pub async fn bind(address: SocketAddr, tls: Option<ServerTls>) -> Result<Self, Error> {
         let failed = |source| Error::Listen { address, source };
         let tcp = TcpListener::bind(address).await.map_err(failed)?;
+        // A socket that listens can be told anew how many may wait.
+        SockRef::from(&tcp).listen(BACKLOG).map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
         Ok(Self { tcp, address, tls })
     }

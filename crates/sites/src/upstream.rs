@@ -12,7 +12,7 @@ use axum::routing::get;
 use http::StatusCode;
 use sluicegate_cascade::LeaseId;
 use sluicegate_hub::{Hub, Offer, Owner, Publish, StreamName};
-use sluicegate_net::link::{self, Connection, Directory, PATH, SUBPROTOCOL, Site};
+use sluicegate_net::link::{self, Connection, Directory, Joined, PATH, SUBPROTOCOL, Site};
 use sluicegate_net::listener::ConnectInfo;
 use sluicegate_net::problem::Problem;
 use sluicegate_net::ws::{self, Accepted};
@@ -193,8 +193,7 @@ impl Inner {
             Ok(connection) => Arc::new(connection),
             Err(error) => return tracing::warn!(site = caller.site, %peer, %error, "a link could not be set up"),
         };
-        let site = self.join(&caller, peer);
-        site.pool.add(Arc::clone(&connection));
+        let Some(site) = self.join(&caller, peer, &connection) else { return connection.cut() };
         tokio::select! {
             () = connection.ended() => {}
             () = self.revoked(&caller) => {
@@ -206,28 +205,35 @@ impl Inner {
         site.keep_counts(&connection);
     }
 
-    /// The running instance that a connection belongs to; a new one replaces what was there.
-    fn join(self: &Arc<Self>, caller: &Caller, peer: SocketAddr) -> Arc<Site> {
-        if let Some(site) = self.directory.get(&caller.site).filter(|site| site.instance == caller.instance) {
-            return site;
-        }
+    /// Adds a connection to the running instance that it belongs to; a new one replaces what was there. None where there is
+    /// a newer one by now: the site is told when it dials again.
+    fn join(self: &Arc<Self>, caller: &Caller, peer: SocketAddr, connection: &Arc<Connection>) -> Option<Arc<Site>> {
         let site = Arc::new(Site::new(&caller.site, &caller.instance, peer));
-        if let Some(old) = self.directory.insert(Arc::clone(&site)) {
+        site.pool.add(Arc::clone(connection));
+        let old = match self.directory.join(&site) {
+            Joined::Older => return None,
+            Joined::There(listed) => {
+                listed.pool.add(Arc::clone(connection));
+                // Who has replaced it meanwhile has cut what was there before.
+                return self.directory.lists(&listed).then_some(listed);
+            }
+            Joined::New(old) => old,
+        };
+        if let Some(old) = old {
             tracing::info!(site = caller.site, "replaced by a newer instance");
             old.pool.connections().iter().for_each(|connection| connection.cut());
         }
         tracing::info!(site = caller.site, %peer, "site connected");
         metrics::connected(self.directory.list().len());
         tokio::spawn(Arc::clone(self).keep_site(Arc::clone(&site)));
-        site
+        Some(site)
     }
 
     /// Runs control sessions as long as the site has connections, and a while longer.
     async fn keep_site(self: Arc<Self>, site: Arc<Site>) {
         let mut lost = tokio::time::Instant::now();
         while lost.elapsed() < LINGER {
-            let current = self.directory.get(&site.id).is_some_and(|listed| Arc::ptr_eq(&listed, &site));
-            if !current {
+            if !self.directory.lists(&site) {
                 return;
             }
             let Some(connection) = site.pool.connections().into_iter().next() else {

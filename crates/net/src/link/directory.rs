@@ -127,6 +127,17 @@ impl Site {
     }
 }
 
+/// What came of a site's connection.
+#[derive(Debug)]
+pub enum Joined {
+    /// It belongs to this instance, which has others.
+    There(Arc<Site>),
+    /// It is the first of its instance, which has taken the place of this one.
+    New(Option<Arc<Site>>),
+    /// A newer instance has the id.
+    Older,
+}
+
 /// All connected sites by id.
 #[derive(Debug, Default)]
 pub struct Directory(RwLock<HashMap<String, Arc<Site>>>);
@@ -151,10 +162,66 @@ impl Directory {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(site.id.clone(), site)
     }
 
+    /// Finds the instance that a site is one of, or puts it in, at once: two connections of one instance may come together.
+    pub fn join(&self, site: &Arc<Site>) -> Joined {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match all.get(&site.id) {
+            Some(listed) if listed.instance == site.instance => Joined::There(Arc::clone(listed)),
+            Some(listed) if listed.instance > site.instance => Joined::Older,
+            _ => Joined::New(all.insert(site.id.clone(), Arc::clone(site))),
+        }
+    }
+
+    /// Whether this very instance is the one that has its id.
+    #[must_use]
+    pub fn lists(&self, site: &Arc<Site>) -> bool {
+        self.get(&site.id).is_some_and(|listed| Arc::ptr_eq(&listed, site))
+    }
+
     /// Takes this very instance out, if it is still the one that has its id.
     pub fn remove(&self, site: &Arc<Site>) -> bool {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let listed = all.get(&site.id).is_some_and(|listed| Arc::ptr_eq(listed, site));
         listed && all.remove(&site.id).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(instance: &str) -> Arc<Site> {
+        Arc::new(Site::new("cam-7", instance, SocketAddr::from(([127, 0, 0, 1], 1))))
+    }
+
+    #[test]
+    fn connections_that_come_together_have_one_instance() {
+        for _ in 0..100 {
+            let directory = Directory::default();
+            let began = std::sync::Barrier::new(2);
+            let join = || {
+                let site = site("2");
+                began.wait();
+                match directory.join(&site) {
+                    Joined::There(listed) => (false, listed),
+                    Joined::New(None) => (true, site),
+                    other => panic!("{other:?}"),
+                }
+            };
+            let (one, other) = std::thread::scope(|scope| {
+                let other = scope.spawn(join);
+                (join(), other.join().unwrap())
+            });
+            assert!(one.0 != other.0 && Arc::ptr_eq(&one.1, &other.1) && directory.lists(&one.1));
+        }
+    }
+
+    #[test]
+    fn a_newer_instance_takes_the_place_of_an_older_one() {
+        let (directory, first, second) = (Directory::default(), site("1"), site("2"));
+        assert!(matches!(directory.join(&first), Joined::New(None)));
+        assert!(matches!(directory.join(&second), Joined::New(Some(old)) if Arc::ptr_eq(&old, &first)));
+        assert!(matches!(directory.join(&first), Joined::Older));
+        assert!(!directory.lists(&first) && !directory.remove(&first) && directory.remove(&second));
     }
 }
