@@ -11,9 +11,7 @@ use super::clocks::Clocks;
 /// From the first packet to the first report: a viewer that begins is first brought to the present, and until then its
 /// packets tell no clock.
 const FIRST: Duration = Duration::from_millis(300);
-/// From the first report to the second: browsers keep sound and pictures in step only once they have two of each track.
-const SECOND: Duration = Duration::from_millis(300);
-/// Between later reports.
+/// Between reports.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Reports of the peer within this time are one.
 const TOGETHER: Duration = Duration::from_millis(900);
@@ -80,7 +78,7 @@ impl Reports {
     pub(super) fn take_due(&mut self, now: Instant) -> bool {
         let due = self.due.is_some_and(|due| due <= now);
         if due {
-            self.due = Some(now + if self.told.is_empty() { SECOND } else { INTERVAL });
+            self.due = Some(now + INTERVAL);
         }
         due
     }
@@ -201,8 +199,6 @@ mod tests {
         let round_trip = reports.round_trip(now + Duration::from_millis(70), &block).unwrap();
         assert!(round_trip.abs_diff(Duration::from_millis(50)) < Duration::from_millis(1), "{round_trip:?}");
         assert_eq!(reports.round_trip(now, &ReceptionReport::default()), None);
-        // The second follows soon.
-        let second = began + FIRST + SECOND;
-        assert!(reports.due() == Some(second) && reports.take_due(second) && reports.due() == Some(second + INTERVAL));
+        assert_eq!(reports.due(), Some(began + FIRST + INTERVAL));
     }
 }
