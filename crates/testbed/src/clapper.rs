@@ -99,7 +99,10 @@ impl Claps {
         let output = output.map_err(|_| format!("nothing after {PATIENCE:?}"))?.unwrap();
         drop(source);
         let said = String::from_utf8_lossy(&output.stderr);
-        let faults: Vec<&str> = said.lines().filter(|line| line.contains("[error]")).collect();
+        // The null muxer counts in the stream's frame times: pictures of a clock that is brought into step may share one.
+        let is_fault =
+            |line: &&str| line.contains("[error]") && !line.contains("non monotonically increasing dts to muxer");
+        let faults: Vec<&str> = said.lines().filter(is_fault).collect();
         if !output.status.success() || !faults.is_empty() {
             return Err(faults.join("; "));
         }
