@@ -69,6 +69,10 @@ impl Ring {
         self.batches.get(index).map_or(Slot::Ahead, |batch| Slot::Batch(Arc::clone(batch)))
     }
 
+    pub(crate) fn newest(&self) -> Option<Arc<Batch>> {
+        self.batches.back().cloned()
+    }
+
     fn pop(&mut self) {
         let Some(oldest) = self.batches.pop_front() else { return };
         self.bytes = self.bytes.saturating_sub(oldest.bytes());

@@ -320,6 +320,12 @@ impl Stream {
         }
     }
 
+    /// The newest batch.
+    pub(crate) fn newest(&self, life: u64) -> Option<Arc<Batch>> {
+        let inner = self.lock();
+        inner.ring.newest().filter(|_| inner.life == life)
+    }
+
     /// Whether nothing holds the stream any more.
     pub(crate) fn is_idle(&self) -> bool {
         let inner = self.lock();

@@ -91,6 +91,12 @@ impl Subscriber {
         self.stream.batch(self.ticket.life, seq)
     }
 
+    /// The newest batch of the stream, wherever the cursor stands.
+    #[must_use]
+    pub fn newest(&self) -> Option<Arc<Batch>> {
+        self.stream.newest(self.ticket.life)
+    }
+
     /// Waits for the next batch.
     ///
     /// # Errors

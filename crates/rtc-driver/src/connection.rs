@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
@@ -264,6 +265,13 @@ impl Handle {
     /// Asks the peer for a key frame on a track that we receive.
     pub fn request_key_frame(&self, track: TrackId) {
         self.post(Request::KeyFrame(track));
+    }
+
+    /// Tells the peer by sender reports, before any further packet, which timestamps of its tracks stand for the same
+    /// moment; for an owner that begins with what is older on one track than on another. Later reports follow the
+    /// packets.
+    pub fn tell_clock(&self, at: Instant, timestamps: Vec<(TrackId, u32)>) {
+        self.post(Request::Clock(at, timestamps));
     }
 
     fn length(&self, message: &Message) -> Result<u32, Error> {

@@ -47,6 +47,7 @@ pub(crate) enum Request {
     Send(ChannelId, Message, Reply<()>),
     SendRtp(TrackId, Arc<[RtpPacket]>, u16),
     KeyFrame(TrackId),
+    Clock(Instant, Vec<(TrackId, u32)>),
     Status(Reply<Status>),
     Resume,
     Close,

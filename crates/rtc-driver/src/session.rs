@@ -154,6 +154,13 @@ pub trait Session: Send {
         out: &mut Outlet,
     ) -> Result<(), Error>;
 
+    /// Tells the peer by sender reports which timestamps of tracks that we send stand for the moment `at`
+    /// (RFC 3550 section 6.4.1). Reports that follow go on from there with what is sent.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] before the session is connected.
+    fn tell_clock(&mut self, now: Instant, at: Instant, timestamps: &[(TrackId, u32)]) -> Result<(), Error>;
+
     /// Asks the peer for a key frame on a track that we receive (PLI).
     ///
     /// # Errors

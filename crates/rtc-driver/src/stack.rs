@@ -363,6 +363,11 @@ impl Session for RtcSession {
         self.write_rtp(track, packets, add, out)
     }
 
+    fn tell_clock(&mut self, now: Instant, at: Instant, timestamps: &[(TrackId, u32)]) -> Result<(), Error> {
+        self.now = self.now.max(now);
+        self.tell(at, timestamps)
+    }
+
     fn request_key_frame(&mut self, now: Instant, track: TrackId) -> Result<(), Error> {
         self.now = self.now.max(now);
         self.ask_key_frame(track)

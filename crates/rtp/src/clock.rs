@@ -5,12 +5,15 @@ use std::time::Instant;
 
 use sluicegate_media::{ClockRate, Timestamp, TrackId};
 
-/// A report that moves a track by more than this against what its packets showed is a new clock of the sender, or wrong.
-/// Below it is how far apart the first packets of the tracks were under way.
-const MAX_CORRECTION: Timestamp = Timestamp::from_millis(2_000);
+/// Reports that have tracks further apart than this, against where their packets stand, are of clocks that have nothing to
+/// do with each other, or wrong. A sender that begins with the pictures since a key frame and with the sound of now has
+/// them apart by up to 20 s, which is what a ring of the hub holds.
+const MAX_APART: Timestamp = Timestamp::from_millis(25_000);
 
 /// What a report's own rounding and a sender's scheduling amount to; less is left alone.
 const TOLERANCE: Timestamp = Timestamp::from_millis(5);
+/// The part of the time between two reports by which the sender may have set its clock meanwhile.
+const SLEW: i64 = 100;
 
 /// One track's clock.
 #[derive(Debug)]
@@ -30,8 +33,6 @@ struct Track {
 pub(crate) struct Clock {
     origin: Option<Instant>,
     tracks: BTreeMap<TrackId, Track>,
-    /// The place of the sender's wall clock 0 on the timeline, from the first report.
-    wall: Option<Timestamp>,
 }
 
 /// 32.32 fixed point seconds since 1900. Seconds are enough to count 136 years, nanoseconds fit.
@@ -59,15 +60,11 @@ impl Clock {
         let origin = *self.origin.get_or_insert(now);
         let track = self.tracks.get_mut(&id)?;
         let ticks = Self::extend(track, timestamp);
-        let first = track.last.replace(ticks).is_none();
-        if first {
+        if track.last.replace(ticks).is_none() {
             let arrived = Timestamp::from(now.saturating_duration_since(origin));
             track.offset = arrived.saturating_sub(Timestamp::from_ticks(ticks, track.rate));
             // Some senders report right before they begin, and then not for seconds.
-            if !self.settle(id) {
-                let others: Vec<TrackId> = self.tracks.keys().copied().filter(|other| *other != id).collect();
-                others.into_iter().for_each(|other| self.forward(other));
-            }
+            self.begin(id, arrived);
         }
         let track = self.tracks.get(&id)?;
         Some(track.offset.saturating_add(Timestamp::from_ticks(ticks, track.rate)))
@@ -75,35 +72,49 @@ impl Clock {
 
     /// The sender's wall clock at a timestamp.
     pub(crate) fn report(&mut self, id: TrackId, ntp: u64, timestamp: u32) {
-        let Some(track) = self.tracks.get_mut(&id) else { return };
-        track.reported = Some((ntp, timestamp));
-        let _ = self.settle(id);
+        if let Some(track) = self.tracks.get_mut(&id) {
+            track.reported = Some((ntp, timestamp));
+            self.settle(id);
+        }
     }
 
-    /// Moves a track forward to where its newest report has it. False when it would go back, which pictures cannot, or
-    /// its clock was set anew: it stays then, and the others move to it as they report.
-    fn settle(&mut self, id: TrackId) -> bool {
-        let Some((place, reported)) = self.tracks.get(&id).and_then(Self::told) else { return true };
-        let wall = *self.wall.get_or_insert_with(|| place.saturating_sub(reported));
-        let correction = wall.saturating_add(reported).saturating_sub(place);
-        let follows = (TOLERANCE.nanos().saturating_neg()..=MAX_CORRECTION.nanos()).contains(&correction.nanos());
-        if follows {
-            self.forward(id);
-        } else {
-            self.wall = Some(place.saturating_sub(reported));
+    /// A track whose first packet has `arrived` may still go where reports have it, forth or back to the beginning.
+    fn begin(&mut self, id: TrackId, arrived: Timestamp) {
+        let others = self.tracks.keys().filter(|other| **other != id);
+        if let Some(behind) = others.filter_map(|other| self.behind(id, *other)).next() {
+            self.forward(id, behind.max(Timestamp::ZERO.saturating_sub(arrived)));
         }
-        follows
+        self.settle(id);
     }
 
-    /// Moves a track forward to where its newest report has it, if it has one, and if that is neither too far nor
-    /// nothing.
-    fn forward(&mut self, id: TrackId) {
-        let (Some(track), Some(wall)) = (self.tracks.get_mut(&id), self.wall) else { return };
-        let Some((place, reported)) = Self::told(track) else { return };
-        let correction = wall.saturating_add(reported).saturating_sub(place);
-        if correction.nanos() > TOLERANCE.nanos() && correction.nanos() <= MAX_CORRECTION.nanos() {
-            track.offset = track.offset.saturating_add(correction);
+    /// Moves the track that is behind another, by their newest reports, forward to it: nothing goes back.
+    fn settle(&mut self, id: TrackId) {
+        let others: Vec<TrackId> = self.tracks.keys().copied().filter(|other| *other != id).collect();
+        for other in others {
+            let Some(behind) = self.behind(id, other) else { continue };
+            if behind > Timestamp::ZERO {
+                self.forward(id, behind);
+            } else {
+                self.forward(other, Timestamp::ZERO.saturating_sub(behind));
+            }
         }
+    }
+
+    fn forward(&mut self, id: TrackId, by: Timestamp) {
+        if let Some(track) = self.tracks.get_mut(&id) {
+            track.offset = track.offset.saturating_add(by);
+        }
+    }
+
+    /// By how much a track is behind another; `None` if it is not known, little, or more than can be.
+    fn behind(&self, id: TrackId, other: TrackId) -> Option<Timestamp> {
+        let told = |id| self.tracks.get(&id).and_then(Self::told);
+        let ((place, reported), (its, other)) = (told(id)?, told(other)?);
+        let passed = reported.saturating_sub(other);
+        let behind = its.saturating_add(passed).saturating_sub(place);
+        let tolerance = TOLERANCE.nanos().saturating_add(passed.nanos().saturating_abs() / SLEW);
+        let counts = tolerance.saturating_add(1)..=MAX_APART.nanos();
+        counts.contains(&behind.nanos().saturating_abs()).then_some(behind)
     }
 
     /// Where a track has the timestamp of its newest report, and the sender's wall clock there. Before its first packet
@@ -169,10 +180,54 @@ mod tests {
             }
             let [(early, its), (late, other)] = firsts;
             assert_eq!(clock.place(now, early, its), Some(Timestamp::ZERO));
-            assert_eq!(clock.place(now + Duration::from_millis(100), late, other).map(Timestamp::millis), Some(100));
+            assert_eq!(clock.place(now + Duration::from_millis(100), late, other).map(Timestamp::millis), Some(0));
             // Nobody waits for another report.
-            assert_eq!(clock.place(now, VIDEO, 93_600).map(Timestamp::millis), Some(140));
-            assert_eq!(clock.place(now, AUDIO, 481_920).map(Timestamp::millis), Some(140));
+            assert_eq!(clock.place(now, VIDEO, 93_600).map(Timestamp::millis), Some(40));
+            assert_eq!(clock.place(now, AUDIO, 481_920).map(Timestamp::millis), Some(40));
+        }
+    }
+
+    #[test]
+    fn pictures_since_a_key_frame_and_the_sound_of_now_stand_where_reports_before_them_say() {
+        let (mut clock, now) = (clock(), Instant::now());
+        clock.report(VIDEO, NTP, 8 * 90_000);
+        clock.report(AUDIO, NTP, 48_000);
+        assert_eq!(clock.place(now, VIDEO, 0), Some(Timestamp::ZERO));
+        assert_eq!(clock.place(now, AUDIO, 48_000).map(Timestamp::millis), Some(8_000));
+        assert_eq!(clock.place(now, VIDEO, 3_600).map(Timestamp::millis), Some(40));
+    }
+
+    #[test]
+    fn sound_from_before_the_first_picture_stands_at_the_beginning() {
+        let (mut clock, now) = (clock(), Instant::now());
+        clock.report(VIDEO, NTP, 90_000);
+        clock.report(AUDIO, NTP, 48_000);
+        assert_eq!(clock.place(now, VIDEO, 90_000), Some(Timestamp::ZERO));
+        // It is 300 ms older than the picture, and comes 100 ms after it.
+        let later = now + Duration::from_millis(100);
+        assert_eq!(clock.place(later, AUDIO, 48_000 - 14_400), Some(Timestamp::ZERO));
+        assert_eq!(clock.place(later, VIDEO, 93_600).map(Timestamp::millis), Some(340));
+        assert_eq!(clock.place(later, AUDIO, 48_000).map(Timestamp::millis), Some(300));
+    }
+
+    #[test]
+    fn a_clock_that_the_sender_sets_moves_no_track() {
+        let (mut clock, now) = (clock(), Instant::now());
+        clock.place(now, VIDEO, 0);
+        clock.place(now, AUDIO, 0);
+        // Each second it goes by 8 ms less.
+        for second in 0..20_u32 {
+            let ntp = NTP + u64::from(second) * (1 << 32);
+            clock.report(VIDEO, ntp, second * 992 * 90);
+            clock.report(AUDIO, ntp, second * 992 * 48);
+            assert_eq!(
+                clock.place(now, VIDEO, second * 90_000).map(Timestamp::millis),
+                Some(i64::from(second) * 1_000)
+            );
+            assert_eq!(
+                clock.place(now, AUDIO, second * 48_000).map(Timestamp::millis),
+                Some(i64::from(second) * 1_000)
+            );
         }
     }
 

@@ -99,9 +99,7 @@ impl Claps {
         let output = output.map_err(|_| format!("nothing after {PATIENCE:?}"))?.unwrap();
         drop(source);
         let said = String::from_utf8_lossy(&output.stderr);
-        // The null muxer counts in the stream's frame times: pictures of a clock that is brought into step may share one.
-        let is_fault =
-            |line: &&str| line.contains("[error]") && !line.contains("non monotonically increasing dts to muxer");
+        let is_fault = |line: &&str| line.contains("[error]");
         let faults: Vec<&str> = said.lines().filter(is_fault).collect();
         if !output.status.success() || !faults.is_empty() {
             return Err(faults.join("; "));
@@ -122,6 +120,14 @@ impl Claps {
             after.filter_map(|(_, rest)| rest.split_whitespace().next()?.parse().ok()).collect()
         };
         Self { flashes: times("black_end:"), beeps: times("silence_end:") }
+    }
+
+    /// Without the flashes of a stream whose sound begins later.
+    #[must_use]
+    pub fn from_the_first_beep(mut self) -> Self {
+        let first = self.beeps.first().map_or(f64::INFINITY, |beep| beep - SAME_CLAP);
+        self.flashes.retain(|flash| *flash > first);
+        self
     }
 
     /// How long each beep comes after its flash, in milliseconds. One at either end may lack its other half, for
@@ -170,6 +176,13 @@ mod tests {
     fn claps_are_paired() {
         let apart: Vec<f64> = Claps::told(SAID).apart().unwrap().into_iter().map(f64::round).collect();
         assert_eq!(apart, [10.0, -10.0, 0.0]);
+    }
+
+    #[test]
+    fn flashes_before_the_first_beep_are_left_out() {
+        let claps = || Claps { flashes: vec![1.2, 3.2, 4.4, 6.4, 7.6], beeps: vec![4.4, 6.4, 7.6] };
+        assert!(claps().apart().is_err());
+        assert_eq!(claps().from_the_first_beep().apart().unwrap(), [0.0; 3]);
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Engine {
         let publisher = self.claim(name, by.expecting(expects))?;
         let options = Options { tracks: taking.tracks, ..Options::default() };
         let (connection, answer) = self.0.driver.answer(offer, options).await?;
-        Ok((self.run_publisher(connection, publisher, offer.to_owned()), answer))
+        Ok((self.run_publisher(connection, publisher, expects, offer.to_owned()), answer))
     }
 
     pub(crate) fn claim(&self, name: &StreamName, by: Publish) -> Result<sluicegate_hub::Publisher, Error> {
@@ -176,10 +176,11 @@ impl Engine {
         &self,
         connection: Connection,
         publisher: sluicegate_hub::Publisher,
+        expects: Expects,
         offer: String,
     ) -> Session {
         let session = Session::new(publisher.name().clone(), connection.handle().clone(), offer);
-        let publishing = Publishing::new(connection, publisher, session.clone(), self.config().clone());
+        let publishing = Publishing::new(connection, publisher, expects, session.clone(), self.config().clone());
         self.run(&session, publishing.run());
         session
     }

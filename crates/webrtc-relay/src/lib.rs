@@ -14,6 +14,7 @@ mod estimate;
 mod even;
 mod format;
 mod fragment;
+mod hold;
 mod http;
 mod lane;
 mod metrics;

@@ -74,8 +74,9 @@ impl Offering {
                 // What the answer leaves out is not waited for.
                 let sections = offer::sections(answer)?;
                 let sends = |kind| sections.iter().any(|section| section.kind == kind && section.sends);
-                publisher.expect(Expects { video: sends(Kind::Video), audio: sends(Kind::Audio) });
-                self.engine.run_publisher(self.connection, publisher, String::new())
+                let expects = Expects { video: sends(Kind::Video), audio: sends(Kind::Audio) };
+                publisher.expect(expects);
+                self.engine.run_publisher(self.connection, publisher, expects, String::new())
             }
         })
     }

@@ -63,6 +63,8 @@ pub(crate) struct Playing {
     /// The newest batch has been sent once. What is older was shown, and its pictures are needed for the next ones, but
     /// its sound would be played at its own pace, with pictures held back to wait for it.
     present: bool,
+    /// The peer knows which time of the stream is now.
+    told: bool,
     began: Option<Instant>,
     sent: u64,
     asked: Option<Instant>,
@@ -78,9 +80,24 @@ impl Playing {
         lanes: &[Sent],
     ) -> Self {
         let lanes = lanes.iter().copied().map(Lane::new).collect();
-        let (tracks, skipping, present, began, sent, asked) = (None, true, false, None, 0, None);
+        let (tracks, skipping, present, told, began, sent, asked) = (None, true, false, false, None, 0, None);
         let (path, splice) = (Path::new(Instant::now()), Splice::new(Instant::now()));
-        Self { connection, source, switch, splice, session, lanes, tracks, skipping, present, began, sent, asked, path }
+        Self {
+            connection,
+            source,
+            switch,
+            splice,
+            session,
+            lanes,
+            tracks,
+            skipping,
+            present,
+            told,
+            began,
+            sent,
+            asked,
+            path,
+        }
     }
 
     /// Runs until the session or the stream ends.
@@ -207,6 +224,7 @@ impl Playing {
         if !self.admits(cut.bytes, begins) {
             metrics::left_out();
         }
+        self.tell_clock();
         self.present = self.present || sound::is_newest(&self.source.place.subscriber, batch);
         let (skipping, present) = (self.skipping, self.present);
         // Sound goes on without pictures.
@@ -233,6 +251,21 @@ impl Playing {
             self.sent = self.sent.saturating_add(cut.bytes as u64);
         }
         Ok(())
+    }
+
+    /// Before the first packets, which are pictures of a while ago and the sound of now, the peer learns which timestamps
+    /// are now.
+    fn tell_clock(&mut self) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        let newest = self.source.place.subscriber.newest();
+        let Some(present) = newest.and_then(|batch| batch.frames.iter().map(|frame| frame.dts).max()) else { return };
+        let timestamps = self.lanes.iter().filter_map(|lane| {
+            let track = lane.track.filter(|_| !lane.silent)?;
+            Some((track, sluicegate_rtp::timestamp(lane.codec, present).wrapping_add(self.splice.ticks(lane.codec))))
+        });
+        self.connection.handle().tell_clock(Instant::now(), timestamps.collect());
     }
 
     /// Leaves the stream that played for another variant of it, whose first batch this is.

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use sluicegate_hub::Publisher;
-use sluicegate_media::{Codec, Kind, TrackId};
+use sluicegate_hub::{Expects, Publisher};
+use sluicegate_media::{Codec, Frame, Kind, TrackId};
 use sluicegate_rtc_driver::media::{self, Direction, RtpPacket};
 use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
 use sluicegate_rtp::{Inbound, Limits, Output, Packet};
 use tokio::time::sleep_until;
 
+use crate::hold::Hold;
 use crate::offer::codec;
 use crate::{Config, Ending, Error, Session, metrics};
 
@@ -21,6 +22,7 @@ pub(crate) struct Publishing {
     session: Session,
     config: Config,
     inbound: Inbound,
+    hold: Hold,
     /// The hub's number and codec of each of the session's tracks.
     tracks: HashMap<media::TrackId, (TrackId, Codec)>,
     last_packet: Option<Instant>,
@@ -29,10 +31,16 @@ pub(crate) struct Publishing {
 }
 
 impl Publishing {
-    pub(crate) fn new(connection: Connection, publisher: Publisher, session: Session, config: Config) -> Self {
-        let (inbound, tracks) = (Inbound::new(Limits::default()), HashMap::new());
+    pub(crate) fn new(
+        connection: Connection,
+        publisher: Publisher,
+        expects: Expects,
+        session: Session,
+        config: Config,
+    ) -> Self {
+        let (inbound, hold, tracks) = (Inbound::new(Limits::default()), Hold::new(expects), HashMap::new());
         let (last_packet, last_key, asked) = (None, Instant::now(), None);
-        Self { connection, publisher, session, config, inbound, tracks, last_packet, last_key, asked }
+        Self { connection, publisher, session, config, inbound, hold, tracks, last_packet, last_key, asked }
     }
 
     /// Runs until the session or the stream ends.
@@ -54,8 +62,8 @@ impl Publishing {
         let mut wanted = self.publisher.key_frames_wanted();
         loop {
             let silent = self.last_packet.map_or(began + self.config.first_packet, |at| at + self.config.silence);
-            let due =
-                [self.inbound.poll_timeout(), self.next_key_frame()].into_iter().flatten().fold(silent, Instant::min);
+            let dues = [self.inbound.poll_timeout(), self.hold.due(), self.next_key_frame()];
+            let due = dues.into_iter().flatten().fold(silent, Instant::min);
             let event = tokio::select! {
                 event = self.connection.next() => event,
                 reason = self.publisher.closed() => return Ending::Stream(reason),
@@ -118,6 +126,8 @@ impl Publishing {
 
     fn tick(&mut self, now: Instant) -> Result<(), Ending> {
         self.inbound.handle_timeout(now);
+        let waited = self.hold.timed_out(now);
+        self.push(waited)?;
         if self.next_key_frame().is_some_and(|due| now >= due) {
             self.ask_key_frame(now);
         }
@@ -131,10 +141,8 @@ impl Publishing {
                     if frame.kind() == Kind::Video && frame.key {
                         self.last_key = now;
                     }
-                    self.publisher.push(frame).map_err(|error| match error {
-                        sluicegate_hub::Error::Ended(ended) => Ending::Stream(ended.reason),
-                        other => Ending::Failed(Error::from(other).line()),
-                    })?;
+                    let frames = self.hold.take(now, frame);
+                    self.push(frames)?;
                 }
                 Output::KeyFrameWanted(_) => self.ask_key_frame(now),
                 Output::Damaged(_, error) => {
@@ -144,6 +152,13 @@ impl Publishing {
             }
         }
         Ok(())
+    }
+
+    fn push(&mut self, frames: Vec<Frame>) -> Result<(), Ending> {
+        frames.into_iter().try_for_each(|frame| self.publisher.push(frame)).map_err(|error| match error {
+            sluicegate_hub::Error::Ended(ended) => Ending::Stream(ended.reason),
+            other => Ending::Failed(Error::from(other).line()),
+        })
     }
 
     fn video(&self) -> Option<media::TrackId> {

@@ -24,7 +24,7 @@ pub(crate) struct Opus {
 
 /// Whether a batch that a viewer has taken is the newest of its stream, which begins a while ago for who comes anew.
 pub(crate) fn is_newest(subscriber: &Subscriber, batch: &Batch) -> bool {
-    subscriber.batch(batch.seq.wrapping_add(1)).is_none()
+    subscriber.newest().is_none_or(|newest| newest.seq <= batch.seq)
 }
 
 /// The sound of one stream; it is made while somebody holds this.

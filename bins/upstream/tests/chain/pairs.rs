@@ -21,8 +21,10 @@ const STEP: f64 = 40.0;
 /// What each viewer watches: four claps, or three and their edges.
 const SECONDS: u32 = 7;
 
-/// Pictures and sounds of 7 s. A publisher's first reports may be lost by UDP, and ffmpeg sends the next 5 s later.
-const REPORTED: u64 = 7 * (25 + 50);
+/// The same where the first 5 s are silent.
+const LATE_SECONDS: u32 = 13;
+/// Pictures and sounds of 5 s.
+const FIVE_SECONDS: u64 = 5 * (25 + 47);
 /// How many ways in are watched at once.
 const AT_ONCE: usize = 2;
 
@@ -116,30 +118,34 @@ impl Stage {
             pull => {
                 let program = flv(&self.origin.url("http.flv", &name));
                 api::until_stream(&self.origin.upstream.address, &name, "live").await;
-                let by = pull.trim_start_matches("pull-").replace("flv", "http.flv");
-                let mut relay = json!({ "direction": "pull", "stream": name, "target": self.origin.url(&by, &name) });
-                if by == "whep" {
-                    relay["protocol"] = "whep".into();
-                }
-                let (address, body) = (&host.upstream.address, relay.to_string());
-                let headers = [("Content-Type", "application/json")];
-                let answer = api::send("POST", address, "/api/v1/relays", &headers, body.as_bytes()).await.unwrap();
-                assert_eq!(answer.status, 201, "{pull}: {}", answer.text());
+                self.pull(&name, &pull.trim_start_matches("pull-").replace("flv", "http.flv")).await;
                 program
             }
         }
     }
 
-    /// Watches one stream by one way.
-    async fn watch(&self, input: &str, output: &str) -> Result<Claps, String> {
+    /// Has the host pull a stream from the origin.
+    async fn pull(&self, name: &str, by: &str) {
+        let mut relay = json!({ "direction": "pull", "stream": name, "target": self.origin.url(by, name) });
+        if by == "whep" {
+            relay["protocol"] = "whep".into();
+        }
+        let (address, body) = (&self.host.upstream.address, relay.to_string());
+        let headers = [("Content-Type", "application/json")];
+        let answer = api::send("POST", address, "/api/v1/relays", &headers, body.as_bytes()).await.unwrap();
+        assert_eq!(answer.status, 201, "{by}: {}", answer.text());
+    }
+
+    /// Watches one stream by one way for so many seconds.
+    async fn watch(&self, input: &str, output: &str, seconds: u32) -> Result<Claps, String> {
         let name = Self::stream(input);
-        let plays = async |options: &[&str]| Claps::decode(&self.newer, options, SECONDS, None).await;
+        let plays = async |options: &[&str]| Claps::decode(&self.newer, options, seconds, None).await;
         if let Some(transport) = output.strip_prefix("rtsp-") {
             return plays(&["-rtsp_transport", transport, "-i", &self.host.url("rtsp", &name)]).await;
         }
         let url = self.host.url(output, &name);
         if output == "whep" {
-            let mut player = webrtcbin(&self.python, &["claps", &url, &SECONDS.to_string()]);
+            let mut player = webrtcbin(&self.python, &["claps", &url, &seconds.to_string()]);
             let output = tokio::time::timeout(PATIENCE, player.output()).await;
             let output = output.map_err(|_| "webrtcbin does not end")?.unwrap();
             let (said, fault) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -150,7 +156,7 @@ impl Stage {
         }
         let mut input = Command::new(built("ws-cat"));
         input.args(["receive", &url]).stderr(Stdio::null());
-        Claps::decode(&self.newer, &["-i", "-"], SECONDS, Some(input)).await
+        Claps::decode(&self.newer, &["-i", "-"], seconds, Some(input)).await
     }
 
     /// Publishes by one way and watches by all; how far pictures and sound are from where the clip had them.
@@ -160,11 +166,7 @@ impl Stage {
         if input != "site" {
             api::until_stream(address, &name, "live").await;
         }
-        if input == "whip" {
-            let frames = || async { api::stream(address, &name).await["frames_in"].as_u64().filter(|n| *n > REPORTED) };
-            until("the publisher's second reports", frames).await;
-        }
-        let watched = join_all(OUTPUTS.map(|output| self.watch(input, output))).await;
+        let watched = join_all(OUTPUTS.map(|output| self.watch(input, output, SECONDS))).await;
         let drifts = |claps: Claps| Ok(claps.apart()?.into_iter().map(|apart| apart - own).collect());
         watched.into_iter().map(|claps| claps.and_then(drifts)).collect()
     }
@@ -199,4 +201,26 @@ async fn pictures_and_sound_stay_in_step_from_every_way_in_to_every_way_out() {
         }
     }
     assert!(faults.is_empty(), "sound after pictures, in ms:\n{table}{faults}");
+}
+
+/// Its puller gets pictures of more than 5 s at once, and the sound of now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_pulled_long_after_its_key_frame_is_in_step() {
+    let Some(stage) = Stage::set().await else { return };
+    let (name, origin) = ("pairs/late", &stage.origin);
+    let folder = tempfile::tempdir().unwrap();
+    let clip = clapper::clip_with(&stage.ffmpeg, folder.path(), 200).await;
+    let own = stage.own(&clip).await;
+    let _publisher = clapper::publish(&stage.ffmpeg, &clip, &["-f", "flv", &origin.url("http.flv", name)]);
+    let old = || async { api::stream(&origin.upstream.address, name).await["frames_in"].as_u64() };
+    until("5 s of the stream", || async { old().await.filter(|frames| *frames > FIVE_SECONDS) }).await;
+    stage.pull(name, "whep").await;
+    api::until_stream(&stage.host.upstream.address, name, "live").await;
+    let outputs = ["http.flv", "http.mp4", "whep"];
+    let watched = join_all(outputs.map(|output| stage.watch("late", output, LATE_SECONDS))).await;
+    for (output, claps) in outputs.iter().zip(watched) {
+        let apart = claps.and_then(|claps| claps.from_the_first_beep().apart()).unwrap();
+        let in_step = apart.iter().all(|apart| (apart - own).abs() <= STEP);
+        assert!(in_step, "{output}: {apart:.1?}, {own:.1} in the clip");
+    }
 }

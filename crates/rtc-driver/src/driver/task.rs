@@ -333,6 +333,8 @@ impl Task {
                 // A track without a packet yet starts with a key frame.
                 let _ = endpoint.request_key_frame(now, id, track);
             }
+            // A session that is not up yet makes its reports later, of what it sends.
+            Request::Clock(at, timestamps) => drop(endpoint.tell_clock(now, id, at, &timestamps)),
             Request::Status(reply) => answer(reply, endpoint.status(id)),
             Request::Resume => endpoint.set_reading(id, true),
             Request::Close => endpoint.close(now, id),

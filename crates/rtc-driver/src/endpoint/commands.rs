@@ -109,6 +109,22 @@ impl Endpoint {
         self.command(now, id, |session| session.request_key_frame(now, track))
     }
 
+    /// Tells the peer which timestamps stand for the moment `at`. The reports are there without a flush.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], or what the session refuses.
+    pub fn tell_clock(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        at: Instant,
+        timestamps: &[(TrackId, u32)],
+    ) -> Result<(), Error> {
+        self.command(now, id, |session| session.tell_clock(now, at, timestamps))?;
+        self.run(now, id);
+        Ok(())
+    }
+
     /// What a session's path is like.
     ///
     /// # Errors

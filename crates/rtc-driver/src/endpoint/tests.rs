@@ -38,6 +38,9 @@ impl Session for Fragile {
     fn send_rtp(&mut self, _: Instant, _: TrackId, _: &Arc<[RtpPacket]>, _: u16, _: &mut Outlet) -> Result<(), Error> {
         Err(Error::Closed)
     }
+    fn tell_clock(&mut self, _: Instant, _: Instant, _: &[(TrackId, u32)]) -> Result<(), Error> {
+        Err(Error::Closed)
+    }
     fn request_key_frame(&mut self, _: Instant, _: TrackId) -> Result<(), Error> {
         Err(Error::Closed)
     }

@@ -4,6 +4,9 @@
 const JUMP: i64 = 200;
 /// The part of a difference that is made up at each report.
 const SLEW: i64 = 16;
+/// Reports in which a clock is off by so much before it counts as set anew: a viewer that begins is sent what is old, and
+/// packets tell no clock meanwhile.
+const STRAYS: u8 = 3;
 /// Tracks that are further apart than this are no parts of one timeline. In milliseconds.
 const MAX_APART: i64 = 10_000;
 
@@ -49,8 +52,31 @@ fn low(ticks: i128) -> u32 {
 /// track's clock, evened out, serves all.
 #[derive(Debug, Default)]
 pub(super) struct Clocks {
-    /// The track whose packets are the clock, and the clock.
-    leader: Option<(u32, Anchor)>,
+    leader: Option<Leader>,
+}
+
+/// The track whose packets are the clock, and the clock.
+#[derive(Debug, Clone, Copy)]
+struct Leader {
+    source: u32,
+    anchor: Anchor,
+    /// How many reports in a row its packets have told of a clock set anew.
+    strays: u8,
+}
+
+impl Leader {
+    /// Follows the leader's own packets.
+    fn follow(&mut self, fresh: Anchor, behind: Option<i64>) {
+        let jumped = behind.is_none_or(|behind| behind.abs() * 1_000 > JUMP * i64::from(fresh.rate));
+        self.strays = if jumped { self.strays + 1 } else { 0 };
+        if self.strays == STRAYS {
+            *self = Self { anchor: fresh, strays: 0, ..*self };
+            return;
+        }
+        let step = behind.filter(|_| !jumped).unwrap_or_default() / SLEW;
+        let timestamp = low(i128::from(self.anchor.at(fresh.ntp)) - i128::from(step));
+        self.anchor = Anchor { timestamp, ..fresh };
+    }
 }
 
 impl Clocks {
@@ -61,20 +87,13 @@ impl Clocks {
             return timestamp;
         }
         let fresh = Anchor { ntp, timestamp, rate };
-        let (leader, anchor) = self.leader.get_or_insert((source, fresh));
-        let Some(behind) = anchor.behind(ntp, timestamp, rate) else {
-            if *leader == source {
-                *anchor = fresh;
-            }
-            return timestamp;
-        };
-        if *leader == source {
-            let jumped = behind.abs() * 1_000 > JUMP * i64::from(rate);
-            let followed = low(i128::from(anchor.at(ntp)) - i128::from(behind / SLEW));
-            *anchor = if jumped { fresh } else { Anchor { timestamp: followed, ..fresh } };
-            return anchor.timestamp;
+        let leader = self.leader.get_or_insert(Leader { source, anchor: fresh, strays: 0 });
+        let behind = leader.anchor.behind(ntp, timestamp, rate);
+        if leader.source == source {
+            leader.follow(fresh, behind);
+            return leader.anchor.timestamp;
         }
-        low(i128::from(timestamp) + i128::from(behind))
+        behind.map_or(timestamp, |behind| low(i128::from(timestamp) + i128::from(behind)))
     }
 }
 
@@ -117,13 +136,29 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_is_followed_and_strangers_are_left_alone() {
+    fn a_clock_that_is_set_anew_is_followed_and_strangers_are_left_alone() {
+        for jump in [4_000, 895_000] {
+            let mut clocks = Clocks::default();
+            assert_eq!(clocks.told(VIDEO, 90_000, NTP, at(5_000).0), at(5_000).0);
+            for second in 1..=u64::from(STRAYS) + 1 {
+                let (ntp, old) = (NTP + second * SECOND, 5_000 + 1_000 * second);
+                let now = old + if second < STRAYS.into() { 0 } else { jump };
+                // What is old goes out meanwhile.
+                let video = at(if second < STRAYS.into() { old - 3_000 } else { now }).0;
+                assert_eq!(clocks.told(VIDEO, 90_000, ntp, video), at(now).0, "{second}");
+                assert_eq!(clocks.told(AUDIO, 48_000, ntp, at(now - 100).1), at(now).1, "{second}");
+                assert_eq!(clocks.told(3, 48_000, ntp, at(now + 60_000).1), at(now + 60_000).1, "{second}");
+            }
+            assert_eq!(clocks.told(3, 0, NTP, 77), 77, "no rate");
+        }
+    }
+
+    #[test]
+    fn what_goes_out_late_for_a_while_moves_no_clock() {
         let mut clocks = Clocks::default();
-        assert_eq!(clocks.told(VIDEO, 90_000, NTP, at(5_000).0), at(5_000).0);
-        assert_eq!(clocks.told(VIDEO, 90_000, NTP + SECOND, at(9_000).0), at(9_000).0);
-        assert_eq!(clocks.told(AUDIO, 48_000, NTP + SECOND, at(8_900).1), at(9_000).1);
-        assert_eq!(clocks.told(AUDIO, 48_000, NTP + SECOND, at(900_000).1), at(900_000).1);
-        assert_eq!(clocks.told(VIDEO, 90_000, NTP + 2 * SECOND, at(900_000).0), at(900_000).0);
-        assert_eq!(clocks.told(3, 0, NTP, 77), 77, "no rate");
+        for (second, old) in [(0, 0), (1, 20_000), (2, 5_000), (3, 0), (4, 300), (5, 0)] {
+            let now = 30_000 + 1_000 * second;
+            assert_eq!(clocks.told(VIDEO, 90_000, NTP + second * SECOND, at(now - old).0), at(now).0, "{second}");
+        }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Media {
     names: BTreeMap<String, TrackId>,
     /// The source that feedback about a received track goes to.
     receiving: BTreeMap<TrackId, u32>,
+    /// The newest sender report of each of the stack's tracks that came before its first packet.
+    early: BTreeMap<String, (u64, u32)>,
 }
 
 fn kind(kind: Kind) -> RtpCodecKind {
@@ -192,6 +194,8 @@ impl RtcSession {
         self.media.names.insert(opened.track_id.clone(), track);
         if !known {
             self.events.push_back(Event::TrackOpen { track, mid, direction: Direction::Receive, codec });
+            let early = self.media.early.remove(&opened.track_id);
+            self.events.extend(early.map(|(ntp, timestamp)| Event::SenderReport { track, ntp, timestamp }));
         }
     }
 
@@ -222,7 +226,11 @@ impl RtcSession {
             self.repeat(request);
         } else if let Some(sender) = report.downcast_ref::<SenderReport>() {
             let (ntp, timestamp) = (sender.ntp_time, sender.rtp_time);
-            self.events.extend(track.map(|track| Event::SenderReport { track, ntp, timestamp }));
+            match track {
+                Some(track) => self.events.push_back(Event::SenderReport { track, ntp, timestamp }),
+                // The stack names no other tracks than those that were agreed on.
+                None => drop(self.media.early.insert(name.to_owned(), (ntp, timestamp))),
+            }
         } else {
             self.events.extend(track.map(Event::KeyFrameWanted));
         }

@@ -27,7 +27,7 @@ const UNIX_IN_NTP: u64 = 2_208_988_800;
 pub(super) struct Counted {
     packets: u32,
     octets: u32,
-    /// The newest timestamp, and when its first packet went out.
+    /// The newest timestamp, and when its first packet went out; or what the owner says.
     newest: Option<(u32, Instant)>,
 }
 
@@ -38,6 +38,11 @@ impl Counted {
         if self.newest.is_none_or(|(newest, _)| newest != timestamp) {
             self.newest = Some((timestamp, now));
         }
+    }
+
+    /// The moment that a timestamp stands for, before packets tell.
+    pub(super) fn tell(&mut self, at: Instant, timestamp: u32) {
+        self.newest = Some((timestamp, at));
     }
 }
 
@@ -83,7 +88,8 @@ impl Reports {
         due
     }
 
-    /// The report of a source whose timestamps count `rate` ticks a second; none before its first packet.
+    /// The report of a source whose timestamps count `rate` ticks a second; none before its first packet
+    /// unless the owner has told its clock.
     pub(super) fn of(&mut self, now: Instant, ssrc: u32, rate: u32, counted: &Counted) -> Option<SenderReport> {
         let (timestamp, at) = counted.newest?;
         let (wall, since) = self.wall;

@@ -221,17 +221,33 @@ impl RtcSession {
 
     /// Sends the reports that are due.
     pub(super) fn report(&mut self) {
+        if self.phase == Phase::Up && self.outgoing.reports.take_due(self.now) {
+            let tracks: Vec<TrackId> = self.outgoing.tracks.keys().copied().collect();
+            tracks.into_iter().for_each(|track| self.report_of(track));
+        }
+    }
+
+    /// Sends reports of which timestamps stand for a moment.
+    pub(super) fn tell(&mut self, at: Instant, timestamps: &[(TrackId, u32)]) -> Result<(), Error> {
+        if self.phase != Phase::Up {
+            return Err(Error::Closed);
+        }
+        self.outgoing.reports.sent(self.now);
+        for (track, timestamp) in timestamps {
+            self.outgoing.tracks.get_mut(track).ok_or(Error::NoTrack)?.counted.tell(at, *timestamp);
+            self.report_of(*track);
+        }
+        Ok(())
+    }
+
+    fn report_of(&mut self, track: TrackId) {
         let now = self.now;
         let Outgoing { tracks, reports, .. } = &mut self.outgoing;
-        if self.phase != Phase::Up || !reports.take_due(now) {
-            return;
-        }
-        for sending in tracks.values() {
-            if let Some(report) = reports.of(now, sending.source, sending.codec.clock_rate, &sending.counted) {
-                let message = RTCMessage::RtcpPacket(String::new(), vec![Box::new(report)]);
-                // A report that the stack does not take is made anew in a second.
-                let _ = self.stack.handle_write(TaggedRTCMessage { now, message });
-            }
+        let Some(sending) = tracks.get(&track) else { return };
+        if let Some(report) = reports.of(now, sending.source, sending.codec.clock_rate, &sending.counted) {
+            let message = RTCMessage::RtcpPacket(String::new(), vec![Box::new(report)]);
+            // A report that the stack does not take is made anew in a second.
+            let _ = self.stack.handle_write(TaggedRTCMessage { now, message });
         }
     }
 }

@@ -176,6 +176,27 @@ fn sender_reports_keep_late_sound_in_step() {
     assert!(apart.abs() <= 2, "{apart} ms apart");
 }
 
+/// The owner begins with a picture of 2 s ago and the sound of now.
+#[test]
+fn a_clock_that_the_owner_tells_is_there_with_the_first_packets() {
+    let mut call = Call::new(true);
+    let (video, audio) = (call.track("H264"), call.track("opus"));
+    let (now, endpoint) = (call.stage.now, &mut call.stage.hosts[0].endpoint);
+    endpoint.tell_clock(now, call.sender, now, &[(video, 7_000 * 90), (audio, 7_000 * 48)]).unwrap();
+    for (track, timestamp) in [(video, 5_000 * 90), (audio, 7_000 * 48)] {
+        let packet = RtpPacket { timestamp, ..packet(1) };
+        endpoint.send_rtp(now, call.sender, track, &[packet].into(), 0).unwrap();
+    }
+    call.stage.pass(Duration::from_millis(100));
+    let seen = call.stage.seen(1, call.receiver);
+    assert_eq!(seen.packets.len(), 2);
+    let [(_, ntp, picture), (_, its, sound)] = seen.reports[..] else { panic!("{:?}", seen.reports) };
+    assert_eq!((ntp, picture, sound), (its, 7_000 * 90, 7_000 * 48));
+    let endpoint = &mut call.stage.hosts[0].endpoint;
+    endpoint.close(now, call.sender);
+    assert!(endpoint.tell_clock(now, call.sender, now, &[(video, 0)]).is_err());
+}
+
 /// A packet that is lost is there within a round trip and a little, and so is one whose repeat was lost too in two.
 #[test]
 fn what_is_lost_is_asked_for_at_once() {
