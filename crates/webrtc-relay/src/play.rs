@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluicegate_hub::{Batch, Ended, Output, StreamName, TrackSet, Viewer, ViewerPath};
+use sluicegate_hub::{Batch, Ended, Output, StreamName, Subscriber, TrackSet, Viewer, ViewerPath};
 use sluicegate_media::Kind;
 use sluicegate_rtc_driver::media::{Direction, RtpPacket};
 use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::sleep_until;
 
 use crate::cut::Cuts;
@@ -16,7 +14,7 @@ use crate::engine::{Engine, Place, Sent};
 use crate::estimate::Path;
 use crate::lane::{self, Lane};
 use crate::offer::codec;
-use crate::sound::{self, Feed, Opus};
+use crate::sound::{self, Feed, Listener, Opus};
 use crate::splice::Splice;
 use crate::switch::{Ready, Switch};
 use crate::{Ending, Error, Session, metrics};
@@ -26,8 +24,6 @@ const BURST: u64 = 256 * 1024;
 /// Bytes a second at which a beginning viewer is brought to the present: 100 Mbit/s, several times any stream, and
 /// little enough for the socket buffers of browsers.
 const CATCH_UP: u64 = 12_500_000;
-/// Sound that is made for viewers waits for the next picture at most this long, so that it needs no sending of its own.
-const RIDE_ALONG: Duration = Duration::from_millis(60);
 /// Between two requests of a viewer for a key frame that reach the publisher.
 const KEY_FRAME_PAUSE: Duration = Duration::from_millis(500);
 
@@ -171,15 +167,8 @@ impl Playing {
         self.source.place.subscriber = self.source.engine.hub().subscribe(&self.source.name, self.source.viewer);
         self.began = Some(Instant::now());
         let mut sound = self.source.feed.as_ref().map(|feed| feed.listen());
-        let mut heard = Instant::now();
         loop {
-            let alone = sound.is_some().then(|| heard + RIDE_ALONG);
             let batch = tokio::select! {
-                () = until(alone) => {
-                    heard = Instant::now();
-                    self.sound(&mut sound);
-                    continue;
-                }
                 event = self.connection.next() => {
                     if let Err(ending) = self.handle(event) {
                         return ending;
@@ -189,18 +178,18 @@ impl Playing {
                 ready = Switch::ready(&mut self.switch, |tracks| lane::fit(&self.lanes, tracks)) => {
                     let batch = self.go_on_with(ready);
                     sound = self.source.feed.as_ref().map(|feed| feed.listen());
-                    Ok(batch)
+                    Ok(Some(batch))
                 }
-                batch = self.source.place.subscriber.next() => batch,
+                batch = next(&mut self.source.place.subscriber, &mut sound) => batch,
             };
             let done = match batch {
-                Ok(batch) => self.batch(&batch).map_err(|error| Ending::Failed(error.line())),
+                Ok(None) => Ok(()),
+                Ok(Some(batch)) => self.batch(&batch).map_err(|error| Ending::Failed(error.line())),
                 Err(Ended { reason }) => Err(Ending::Stream(reason)),
             };
             if let Err(ending) = done {
                 return ending;
             }
-            heard = Instant::now();
             self.sound(&mut sound);
             if let Some(due) = self.paced() {
                 sleep_until(due.into()).await;
@@ -294,20 +283,12 @@ impl Playing {
         !self.skipping
     }
 
-    /// Sends what was made of the stream's sound since the last time. What a slow viewer has missed is left out.
-    fn sound(&mut self, sound: &mut Option<broadcast::Receiver<Opus>>) {
+    /// Sends what was made of the stream's sound since the last time.
+    fn sound(&mut self, sound: &mut Option<Listener>) {
         let Some(made) = sound else { return };
         let lane = self.lanes.iter_mut().find(|lane| lane.source != lane.codec);
-        let mut packets = Vec::new();
-        loop {
-            match made.try_recv() {
-                Ok(Opus { timestamp, payload }) => {
-                    packets.push(RtpPacket { sequence: 0, timestamp, marker: false, payload });
-                }
-                Err(TryRecvError::Lagged(_)) => {}
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
-        }
+        let packet = |Opus { timestamp, payload }| RtpPacket { sequence: 0, timestamp, marker: false, payload };
+        let mut packets: Vec<RtpPacket> = made.take().into_iter().map(packet).collect();
         let Some((lane, track)) = lane.and_then(|lane| lane.track.map(|track| (lane, track))) else { return };
         let shift = self.splice.ticks(lane.codec);
         for packet in &mut packets {
@@ -337,10 +318,10 @@ impl Playing {
     }
 }
 
-/// Waits for an instant; without one for ever.
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at.into()).await,
-        None => std::future::pending().await,
+/// A stream's next batch; `None` where there is sound alone. Safe to cancel.
+async fn next(subscriber: &mut Subscriber, sound: &mut Option<Listener>) -> Result<Option<Arc<Batch>>, Ended> {
+    match sound {
+        Some(sound) => sound.next(subscriber).await,
+        None => subscriber.next().await.map(Some),
     }
 }

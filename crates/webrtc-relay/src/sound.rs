@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
-use sluicegate_hub::{Batch, Hub, StreamName, Subscriber, TrackSet, Viewer};
+use sluicegate_hub::{Batch, Ended, Hub, Next, StreamName, Subscriber, TrackSet, Viewer};
 use sluicegate_media::{Codec, Content, Kind};
 use sluicegate_sound::{Packet, Transcoder};
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Packets that wait for a viewer: 2 s. One that is slower misses some.
@@ -31,12 +32,53 @@ pub(crate) fn is_newest(subscriber: &Subscriber, batch: &Batch) -> bool {
 #[derive(Debug)]
 pub(crate) struct Feed {
     packets: broadcast::Sender<Opus>,
+    /// Changes with each batch whose sound is made.
+    made: watch::Receiver<()>,
     _stop: DropGuard,
 }
 
 impl Feed {
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Opus> {
-        self.packets.subscribe()
+    pub(crate) fn listen(&self) -> Listener {
+        Listener { packets: self.packets.subscribe(), made: self.made.clone() }
+    }
+}
+
+/// A viewer's ear.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    packets: broadcast::Receiver<Opus>,
+    made: watch::Receiver<()>,
+}
+
+impl Listener {
+    /// The viewer's next batch, as a rule once its sound is made, so that both are sent at once: later it would need a
+    /// sending of its own, or wait for the next picture. `None` where there is new sound alone. Safe to cancel.
+    pub(crate) async fn next(&mut self, subscriber: &mut Subscriber) -> Result<Option<Arc<Batch>>, Ended> {
+        match subscriber.try_next() {
+            Next::Batch(batch) => return Ok(Some(batch)),
+            Next::Ended(reason) => return Err(Ended { reason }),
+            Next::Empty => {}
+        }
+        if self.made.changed().await.is_err() {
+            return subscriber.next().await.map(Some);
+        }
+        match subscriber.try_next() {
+            Next::Batch(batch) => Ok(Some(batch)),
+            Next::Ended(reason) => Err(Ended { reason }),
+            Next::Empty => Ok(None),
+        }
+    }
+
+    /// What was made since the last time; what a slow viewer has missed is left out.
+    pub(crate) fn take(&mut self) -> Vec<Opus> {
+        let mut packets = Vec::new();
+        loop {
+            match self.packets.try_recv() {
+                Ok(packet) => packets.push(packet),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return packets,
+            }
+        }
     }
 }
 
@@ -66,11 +108,14 @@ impl Feeds {
         }
         feeds.retain(|_, feed| feed.strong_count() > 0);
         let stop = CancellationToken::new();
-        let feed = Arc::new(Feed { packets: broadcast::Sender::new(WAITING), _stop: stop.clone().drop_guard() });
+        let (tell, made) = watch::channel(());
+        let packets = broadcast::Sender::new(WAITING);
+        let feed = Arc::new(Feed { packets, made, _stop: stop.clone().drop_guard() });
         let maker = Maker {
             hub: self.hub.clone(),
             name: name.clone(),
             packets: feed.packets.clone(),
+            tell,
             encoded: Arc::clone(&self.encoded),
             tracks: None,
             transcoder: None,
@@ -88,6 +133,7 @@ struct Maker {
     hub: Hub,
     name: StreamName,
     packets: broadcast::Sender<Opus>,
+    tell: watch::Sender<()>,
     encoded: Arc<AtomicU64>,
     tracks: Option<Arc<TrackSet>>,
     transcoder: Option<Transcoder>,
@@ -105,6 +151,7 @@ impl Maker {
             if present {
                 self.transcode(&batch);
             }
+            self.tell.send_replace(());
         }
     }
 
