@@ -17,7 +17,7 @@ use crate::offer::Section;
 use crate::play::{Playing, Source};
 use crate::publish::Publishing;
 use crate::recent::Recent;
-use crate::sound::Feeds;
+use crate::sound::{Feed, Feeds};
 use crate::switch::Switch;
 use crate::{Config, Error, Session, choose, offer};
 
@@ -221,9 +221,14 @@ impl Engine {
     /// What a viewer's session needs of the stream that it has a place in; `transcodes` when its sound is made for it.
     pub(crate) fn source(&self, place: Place, viewer: Viewer, transcodes: bool) -> Source {
         let name = place.subscriber.name().clone();
-        let feed = transcodes.then(|| self.0.feeds.of(&name));
+        let feed = transcodes.then(|| self.feed(&name));
         let (engine, output, cuts) = (self.clone(), self.0.output.clone(), self.0.cuts.of(&name));
         Source { engine, name, viewer: viewer.choosing(Choice::Exact), output, place, cuts, feed }
+    }
+
+    /// The sound that is made of a stream's.
+    pub(crate) fn feed(&self, name: &StreamName) -> Arc<Feed> {
+        self.0.feeds.of(name)
     }
 
     /// A viewer's choice, with what the path from its address carried a moment ago.

@@ -165,6 +165,10 @@ impl Playing {
     async fn send(&mut self) -> Ending {
         // A new cursor begins at the newest key frame, which may be younger than the request.
         self.source.place.subscriber = self.source.engine.hub().subscribe(&self.source.name, self.source.viewer);
+        // The stream may have ended and begun anew while the session connected, and a feed ends with its stream.
+        if let Some(feed) = &mut self.source.feed {
+            *feed = self.source.engine.feed(&self.source.name);
+        }
         self.began = Some(Instant::now());
         let mut sound = self.source.feed.as_ref().map(|feed| feed.listen());
         loop {

@@ -100,10 +100,11 @@ impl Feeds {
         self.encoded.load(Ordering::Relaxed)
     }
 
-    /// The feed of a stream, begun if nobody listens yet.
+    /// The feed of a stream, begun if nobody listens yet. One whose stream has ended makes nothing any more.
     pub(crate) fn of(&self, name: &StreamName) -> Arc<Feed> {
         let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(feed) = feeds.get(name).and_then(Weak::upgrade) {
+        let known = feeds.get(name).and_then(Weak::upgrade);
+        if let Some(feed) = known.filter(|feed| feed.made.has_changed().is_ok()) {
             return feed;
         }
         feeds.retain(|_, feed| feed.strong_count() > 0);
@@ -182,5 +183,38 @@ impl Maker {
             // Without a listener at this moment there is nothing to do.
             let _ = self.packets.send(Opus { timestamp, payload });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sluicegate_hub::{Config, Expects, Publish};
+    use sluicegate_media::{Frame, Timestamp, TrackId};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_begins_anew_has_sound_though_somebody_holds_the_feed_of_before() {
+        let (hub, name) = (Hub::new(Config::default()).unwrap(), StreamName::parse("live/cam").unwrap());
+        let feeds = Feeds::new(hub.clone());
+        let publish = || hub.publish(&name, Publish::by("test").expecting(Expects::VIDEO)).unwrap();
+        let mut publisher = publish();
+        let before = feeds.of(&name);
+        assert!(Arc::ptr_eq(&before, &feeds.of(&name)));
+        let mut made = before.made.clone();
+        publisher.push(Frame::configuration(TrackId::VIDEO, Codec::Vp8, Timestamp::ZERO, Bytes::new())).unwrap();
+        for millis in [0, 40, 80] {
+            let picture = Frame::media(TrackId::VIDEO, Codec::Vp8, Timestamp::from_millis(millis), vec![0].into());
+            publisher.push(picture.with_key(true)).unwrap();
+        }
+        let soon = Duration::from_secs(10);
+        timeout(soon, made.changed()).await.unwrap().unwrap();
+        publisher.finish();
+        timeout(soon, async { while made.changed().await.is_ok() {} }).await.unwrap();
+        let _publisher = publish();
+        assert!(feeds.of(&name).made.has_changed().is_ok());
     }
 }
