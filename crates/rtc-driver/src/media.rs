@@ -85,11 +85,19 @@ pub enum Direction {
     Receive,
 }
 
+/// A number for the first packet of a track, by chance and of the lower half. A receiver counts rounds of numbers from the
+/// first packet that it gets (RFC 3711 section 3.3.1): where the numbers begin anew before that, it counts one less for
+/// ever, and can read nothing.
+#[must_use]
+pub fn first_sequence() -> u16 {
+    rand::random::<u16>() >> 1
+}
+
 /// One RTP packet (RFC 3550 section 5.1). Source and payload type are the session's: it fills them in on the way out,
 /// so that one packet serves any number of sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RtpPacket {
-    /// Counts packets, modulo 2^16.
+    /// Counts packets from [`first_sequence`], modulo 2^16.
     pub sequence: u16,
     /// In ticks of the codec's clock.
     pub timestamp: u32,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sluicegate_hub::TrackSet;
 use sluicegate_media::{Codec, Kind};
-use sluicegate_rtc_driver::media::{RtpPacket, TrackId};
+use sluicegate_rtc_driver::media::{RtpPacket, TrackId, first_sequence};
 
 use crate::engine::{Sent, sent_as};
 use crate::even::Even;
@@ -27,7 +27,15 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(sent: Sent) -> Self {
         let Sent { source, codec } = sent;
-        Self { source, codec, silent: false, track: None, sequence: rand::random(), last: None, even: Even::default() }
+        Self {
+            source,
+            codec,
+            silent: false,
+            track: None,
+            sequence: first_sequence(),
+            last: None,
+            even: Even::default(),
+        }
     }
 
     /// What a stream has for this lane, if it has what the session carries.

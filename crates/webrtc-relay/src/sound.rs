@@ -201,7 +201,7 @@ mod tests {
         let (hub, name) = (Hub::new(Config::default()).unwrap(), StreamName::parse("live/cam").unwrap());
         let feeds = Feeds::new(hub.clone());
         let publish = || hub.publish(&name, Publish::by("test").expecting(Expects::VIDEO)).unwrap();
-        let mut publisher = publish();
+        let publisher = publish();
         let before = feeds.of(&name);
         assert!(Arc::ptr_eq(&before, &feeds.of(&name)));
         let mut made = before.made.clone();

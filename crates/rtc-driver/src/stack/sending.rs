@@ -16,7 +16,7 @@ use super::reports::{Counted, Losses, Reports};
 use super::srtp::{Head, Sealer};
 use super::way::Way;
 use super::{Phase, RtcSession};
-use crate::media::{Codec, RtpPacket, TrackId};
+use crate::media::{Codec, RtpPacket, TrackId, first_sequence};
 use crate::session::{Carrier, Outlet};
 use crate::{Error, Event};
 
@@ -63,7 +63,7 @@ impl Sending {
             repeats: rand::random(),
             codec,
             agreed: None,
-            sequence: rand::random(),
+            sequence: first_sequence(),
             kept: Kept::default(),
             counted: Counted::default(),
             losses: Losses::default(),

@@ -111,6 +111,25 @@ fn the_receiver_follows_when_numbers_begin_anew() {
     }
 }
 
+/// What goes out before the path carries anything is lost, and so is a track's first repeat, often.
+#[test]
+fn a_receiver_that_misses_the_first_packets_follows() {
+    for (profile, key, salt) in ALL {
+        let (key, salt) = (vec![7; key], vec![9; salt]);
+        let opens = |first: u16, lost: usize| {
+            let (mut sealer, mut sealed) = (sealer(profile, &key, &salt), BytesMut::new());
+            let index = sealer.claim(1, first, lost + 1).unwrap() + lost as u64;
+            sealer.seal(index, head(1), [b"a", b"bc"], &mut sealed).unwrap();
+            receiver(profile, &key, &salt).decrypt_rtp(&sealed).is_ok()
+        };
+        assert!(!opens(u16::MAX, 1), "it counts one round less");
+        for _ in 0..100 {
+            let first = crate::media::first_sequence();
+            assert!(opens(first, 1) && opens(first, 0x7FFF), "{first}");
+        }
+    }
+}
+
 /// Fails at what it is asked.
 struct Broken;
 
