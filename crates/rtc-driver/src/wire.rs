@@ -173,22 +173,27 @@ pub(crate) fn binding_success(transaction: Transaction, address: SocketAddr) -> 
     reply
 }
 
+/// The type and the epoch of each DTLS record of a datagram.
+fn records(mut datagram: &[u8]) -> impl Iterator<Item = (u8, [u8; 2])> {
+    std::iter::from_fn(move || {
+        // RFC 6347 section 4.1: type, version (2), epoch (2), sequence number (6), length (2).
+        let (&[kind, _, _, epoch_high, epoch_low, .., high, low], body) = datagram.split_first_chunk::<13>()?;
+        datagram = body.get(usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
+        Some((kind, [epoch_high, epoch_low]))
+    })
+}
+
 /// Whether a datagram holds a `ChangeCipherSpec` record (type 20) of an epoch other than 0. No honest peer sends one, and
 /// the stack takes a single forged one for the end of the peer's epoch: nothing of the session is readable afterwards.
 pub(crate) fn holds_forged_cipher_change(datagram: &[u8]) -> bool {
     const CHANGE_CIPHER_SPEC: u8 = 20;
-    let mut rest = datagram;
-    // RFC 6347 section 4.1: type, version (2), epoch (2), sequence number (6), length (2).
-    while let Some((&[kind, _, _, epoch_high, epoch_low, _, _, _, _, _, _, high, low], body)) =
-        rest.split_first_chunk::<13>()
-    {
-        if kind == CHANGE_CIPHER_SPEC && [epoch_high, epoch_low] != [0, 0] {
-            return true;
-        }
-        let Some(next) = body.get(usize::from(u16::from_be_bytes([high, low]))..) else { return false };
-        rest = next;
-    }
-    false
+    records(datagram).any(|(kind, epoch)| kind == CHANGE_CIPHER_SPEC && epoch != [0, 0])
+}
+
+/// Whether a datagram holds a record of the handshake (type 22).
+pub(crate) fn holds_handshake(datagram: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    records(datagram).any(|(kind, _)| kind == HANDSHAKE)
 }
 
 #[cfg(test)]
@@ -253,6 +258,7 @@ mod tests {
         assert!(!holds_forged_cipher_change(&record(23, 1, &[20, 0xFE, 0xFD, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])));
         let both = [record(22, 0, &[0; 40]), record(20, 1, &[1])].concat();
         assert!(holds_forged_cipher_change(&both));
+        assert!(holds_handshake(&both) && !holds_handshake(&record(23, 1, &record(22, 0, &[]))));
     }
 
     proptest! {
@@ -262,7 +268,7 @@ mod tests {
             let at = at % damaged.len();
             damaged[at] = with;
             for bytes in [&bytes, &damaged] {
-                let _ = holds_forged_cipher_change(bytes);
+                let _ = (holds_forged_cipher_change(bytes), holds_handshake(bytes));
                 if let Kind::Stun(stun) = classify(bytes) {
                     let _ = (stun.receiver(), stun.mapped_address());
                 }
