@@ -21,8 +21,10 @@ pub(crate) const WAITING: usize = 256;
 pub(crate) enum Command {
     /// A publisher tells the players of a name something.
     Event { name: String, kind: String, payload: Option<Value> },
-    /// The publisher of a name has ended.
-    PublisherEnd { name: String, info: &'static str },
+    /// The publisher of a name has ended, and is about to say why.
+    PublisherParts { name: String },
+    /// The publisher of a name has ended; for all its players, or those who wait for it.
+    PublisherEnd { name: String, info: &'static str, waiting: bool },
     /// The REST interface ends a stream.
     Terminate { id: String },
     /// The REST interface wants the session's messages in the log, or no more.
@@ -189,9 +191,21 @@ impl Registry {
         self.lock().muted.remove(name);
     }
 
+    /// Whether a client publishes a name.
+    pub(crate) fn has_publisher(&self, name: &str) -> bool {
+        let table = self.lock();
+        let mut streams = table.entries.values().flat_map(|entry| entry.streams.values());
+        streams.any(|listed| listed.stream.holds_its_name() && listed.stream.name == name)
+    }
+
+    /// Tells all sessions that play a name that it is about to be said why it has ended.
+    pub(crate) fn part_players(&self, name: &str) {
+        self.lock().tell_players(name, &Command::PublisherParts { name: name.to_owned() });
+    }
+
     /// Tells all sessions that play a name that it has ended.
-    pub(crate) fn end_players(&self, name: &str, info: &'static str) {
-        self.lock().tell_players(name, &Command::PublisherEnd { name: name.to_owned(), info });
+    pub(crate) fn end_players(&self, name: &str, info: &'static str, waiting: bool) {
+        self.lock().tell_players(name, &Command::PublisherEnd { name: name.to_owned(), info, waiting });
     }
 }
 

@@ -12,11 +12,12 @@ use crate::{Error, info};
 mod action;
 mod admission;
 mod config;
+mod end;
 mod event;
 mod keep;
 mod stream;
 
-pub use action::{Action, End};
+pub use action::{Action, End, Players};
 pub use config::Config;
 use stream::Phase;
 pub use stream::Stream;
@@ -88,9 +89,9 @@ impl Session {
         }
     }
 
-    /// The streams that are not about to end, by identification.
+    /// The streams that are not about to end, as far as clients know, by identification.
     pub fn streams(&self) -> impl Iterator<Item = (&str, &Stream)> {
-        let live = self.streams.iter().filter(|(_, stream)| !stream.is_ending());
+        let live = self.streams.iter().filter(|(_, stream)| stream.is_listed());
         live.map(|(id, stream)| (id.as_str(), stream))
     }
 
@@ -142,6 +143,11 @@ impl Session {
 
     fn requested(&mut self, now: Instant, role: Role, request: &StreamRequest) {
         let StreamRequest { media_session_id: id, name, sdp, custom, .. } = request;
+        // What has ended but for its reason is in nobody's way.
+        if self.streams.get(id).is_some_and(Stream::is_parting) {
+            self.expire(now, id);
+        }
+        let held = self.streams.values().filter(|stream| !stream.is_parting()).count();
         let fault = if id.is_empty() {
             Some(info::NO_SESSION_ID)
         } else if !matches!(self.state, State::Established { .. }) {
@@ -149,7 +155,7 @@ impl Session {
         } else if self.streams.contains_key(id) {
             // The stream that there is goes on: a status would end it at the client.
             return;
-        } else if self.streams.len() >= self.config.streams || name.len().max(id.len()) > MAX_NAME {
+        } else if held >= self.config.streams || name.len().max(id.len()) > MAX_NAME {
             Some(info::FAILED)
         } else {
             None
@@ -176,22 +182,6 @@ impl Session {
             Role::Play => info::STOPPED_BY_USER,
         };
         self.release(now, &key.media_session_id.clone(), role.down(), info);
-    }
-
-    /// Ends a stream from this side. A player is told at once, a publisher when its media has ended.
-    fn release(&mut self, now: Instant, id: &str, status: Status, info: &'static str) {
-        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_ending()) else { return };
-        let (id, role, name) = (id.to_owned(), stream.role, stream.name.clone());
-        let held = stream.holds_its_name();
-        if role == Role::Publish {
-            let told = (info != info::STOPPED_BY_PUBLISHER).then_some(info);
-            stream.phase = Phase::Ending { deadline: now + self.config.ending, status, info: told };
-        } else {
-            let status = stream.status(id.clone(), status, Some(info));
-            self.streams.remove(&id);
-            self.send(&ServerMessage::Status(status));
-        }
-        self.actions.push_back(Action::Release { id, role, name, held, info });
     }
 
     /// The answer to a stream's offer.
@@ -230,29 +220,10 @@ impl Session {
         self.send(&ServerMessage::Status(status));
     }
 
-    /// A stream's media has ended, or could not begin.
-    pub fn handle_end(&mut self, id: &str, end: &End) {
-        let Some(stream) = self.streams.remove(id) else { return };
-        let (status, info) = match stream.phase {
-            Phase::Ending { status, info, .. } => (status, info),
-            // The SDK closes its connection in the same moment as it sends `unPublishStream`: either may come first.
-            _ if stream.role == Role::Publish && end.info == info::STOPPED_BY_USER => (Status::Unpublished, None),
-            _ if end.in_order => (stream.role.down(), Some(end.info)),
-            _ => (Status::Failed, Some(end.info)),
-        };
-        self.send(&ServerMessage::Status(stream.status(id.to_owned(), status, info)));
-    }
-
     /// Whether somebody publishes the name that a question was about.
     pub fn handle_availability(&mut self, id: String, available: bool) {
         let info = (!available).then(|| info::STREAM_NOT_FOUND.to_owned());
         self.send(&ServerMessage::Available { media_session_id: id, available, info });
-    }
-
-    /// The publisher of `name` has ended, and so do its players.
-    pub fn handle_publisher_end(&mut self, now: Instant, name: &str, info: &'static str) {
-        let ids = self.ids(|stream| stream.role == Role::Play && stream.name == name);
-        ids.iter().for_each(|id| self.release(now, id, Status::Stopped, info));
     }
 
     /// Somebody ends a stream by the REST interface.
@@ -286,23 +257,7 @@ impl Session {
         }
         let late = self.ids(|stream| stream.phase.deadline().is_some_and(|deadline| deadline <= now));
         for id in late {
-            if self.streams.get(&id).is_some_and(Stream::is_ending) {
-                self.handle_end(&id, &End { in_order: true, info: info::STOPPED_BY_USER });
-                continue;
-            }
-            let answered = self.streams.get(&id).is_some_and(|stream| matches!(stream.phase, Phase::Connecting { .. }));
-            let info = if answered { info::FAILED_BY_ICE_TIMEOUT } else { info::FAILED };
-            self.release(now, &id, Status::Failed, info);
-        }
-    }
-
-    /// The socket is closed; streams of the session end with it.
-    pub fn handle_closed(&mut self) {
-        self.state = State::Closed;
-        self.texts.clear();
-        for (id, stream) in std::mem::take(&mut self.streams).into_iter().filter(|(_, stream)| !stream.is_ending()) {
-            let (held, info) = (stream.holds_its_name(), info::STOPPED_BY_SESSION);
-            self.actions.push_back(Action::Release { id, role: stream.role, name: stream.name, held, info });
+            self.expire(now, &id);
         }
     }
 

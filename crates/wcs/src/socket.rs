@@ -3,6 +3,7 @@
 mod application;
 mod leg;
 mod peer;
+mod streams;
 mod wire;
 
 use std::collections::HashMap;
@@ -10,21 +11,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use sluicegate_hub::StreamName;
 use sluicegate_net::ws::{Accepted, WebSocket};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_util::sync::CancellationToken;
 
 use self::leg::{Heard, Leg};
 pub(crate) use self::peer::{Peer, Takeover};
 use self::wire::{close, receive, send, sleep_until};
 use crate::hooks;
 use crate::info;
-use crate::media::{Answer, MediaFuture};
-use crate::message::{self, Role};
+use crate::message;
 use crate::registry::Command;
-use crate::server::{Action, End, Session};
+use crate::server::{Action, Session};
 use crate::service::{Inner, Permissions};
 
 /// How long an upgrade may take from our 101 to the socket.
@@ -138,17 +136,7 @@ impl Link {
             if let Some(name) = self.session.kept() {
                 self.inner.registry.keep(self.key, name, &self.returning);
             }
-            let mut lost = None;
-            while let Some(text) = self.session.poll_text() {
-                self.follow("to", &text);
-                // Without a socket nobody hears it.
-                if let Some(websocket) = socket
-                    && !send(websocket, Message::text(text)).await
-                {
-                    lost = Some("it takes nothing");
-                    break;
-                }
-            }
+            let mut lost = self.speak(socket).await.err();
             if let Some(over) = over {
                 return over;
             }
@@ -171,12 +159,18 @@ impl Link {
                 }
                 () = std::future::ready(()), if lost.is_some() => {}
                 Some(command) = commands.recv() => {
-                    if let Command::Disconnect = command {
-                        return Over::Closed("the REST interface ends it");
+                    if let Some(over) = self.obey(command) {
+                        return over;
                     }
-                    self.obey(command);
                 }
-                Some((id, number, heard)) = hearing.recv() => self.hear(&id, number, heard),
+                Some((id, number, heard)) = hearing.recv() => {
+                    if matches!(heard, Heard::Ended(_))
+                        && let Some(over) = self.prepare_end(&id, &mut commands)
+                    {
+                        return over;
+                    }
+                    self.hear(&id, number, heard);
+                }
                 () = sleep_until(due) => self.session.handle_timeout(Instant::now()),
                 () = shutdown.begun() => return Over::Closed(ENDS),
             }
@@ -187,6 +181,22 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// Tells the client what there is to tell; without a socket nobody hears it.
+    ///
+    /// # Errors
+    /// Why the socket is lost.
+    async fn speak(&mut self, socket: &mut Option<WebSocket>) -> Result<(), &'static str> {
+        while let Some(text) = self.session.poll_text() {
+            self.follow("to", &text);
+            if let Some(websocket) = socket
+                && !send(websocket, Message::text(text)).await
+            {
+                return Err("it takes nothing");
+            }
+        }
+        Ok(())
     }
 
     /// Names a message in the log where the REST interface asks for that; what is in it may be secret.
@@ -206,61 +216,19 @@ impl Link {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    /// Does what others want. Returns what becomes of the socket when that is its end.
+    fn obey(&mut self, command: Command) -> Option<Over> {
         match command {
             Command::Event { name, kind, payload } => self.session.handle_event(&name, &kind, payload.as_ref()),
-            Command::PublisherEnd { name, info } => self.session.handle_publisher_end(Instant::now(), &name, info),
+            Command::PublisherParts { name } => self.session.handle_parting(&name),
+            Command::PublisherEnd { name, info, waiting } => {
+                self.session.handle_publisher_end(Instant::now(), &name, info, waiting);
+            }
             Command::Terminate { id } => self.session.handle_termination(Instant::now(), &id),
             Command::Follow(followed) => self.followed = followed,
-            Command::Disconnect => {}
+            Command::Disconnect => return Some(Over::Closed("the REST interface ends it")),
         }
-    }
-
-    /// Takes what happened to a stream's media, unless the stream is not the one any more.
-    fn hear(&mut self, id: &str, number: u64, heard: Heard) {
-        let heard = match heard {
-            Heard::Admitted(admitted) => {
-                let is_in = admitted.is_some();
-                self.session.handle_admission(Instant::now(), admitted);
-                if is_in {
-                    self.tell_connection("ESTABLISHED");
-                }
-                return;
-            }
-            Heard::Taken(taken) => return self.session.handle_data(id.to_owned(), taken),
-            of_a_stream => of_a_stream,
-        };
-        if self.legs.get(id).is_none_or(|leg| leg.number != number) {
-            return;
-        }
-        match heard {
-            Heard::Named(name) => self.session.handle_name(id, name),
-            Heard::Answered(sdp) => self.session.handle_answer(Instant::now(), id, sdp),
-            Heard::Connected => {
-                let stream = self.session.streams().find(|(known, _)| *known == id);
-                let muted = stream.map(|(_, stream)| self.inner.registry.muted(&stream.name));
-                self.session.handle_muted(id, muted.unwrap_or_default());
-                self.session.handle_connected(id);
-            }
-            Heard::Ended(failure) => {
-                tracing::info!(stream = id, why = failure.detail, info = failure.end.info, "a WCS stream ended");
-                if !failure.end.in_order {
-                    crate::metrics::failure(failure.end.info);
-                }
-                self.legs.remove(id);
-                let stream = self.session.streams().find(|(known, _)| *known == id);
-                let held = stream.filter(|(_, stream)| stream.holds_its_name());
-                let name = held.map(|(_, stream)| stream.name.clone());
-                self.session.handle_end(id, &failure.end);
-                name.into_iter().for_each(|name| self.publisher_ended(&name, info::STOPPED_BY_PUBLISHER));
-            }
-            Heard::Admitted(_) | Heard::Taken(_) => {}
-        }
-    }
-
-    fn publisher_ended(&self, name: &str, info: &'static str) {
-        self.inner.registry.unpublished(name);
-        self.inner.registry.end_players(name, info);
+        None
     }
 
     /// Does what the session wants done. Returns what becomes of its socket, when it is over.
@@ -281,20 +249,11 @@ impl Link {
                 Action::Answer { id, role, name, offer, custom } => {
                     self.answer(&id, role, &name, offer, custom.as_ref())
                 }
-                Action::Release { id, role: Role::Publish, name, held, info } => {
-                    let about = json!({ "mediaSessionId": id, "name": name, "published": true, "info": info });
-                    self.tell(hooks::UNPUBLISH, about);
-                    if held {
-                        self.publisher_ended(&name, info);
-                    }
-                    // Its end is still heard: only then the publisher is told.
-                    self.legs.get(&id).iter().for_each(|leg| leg.stop.cancel());
+                Action::Part { name } => {
+                    self.inner.registry.unpublished(&name);
+                    self.inner.registry.part_players(&name);
                 }
-                Action::Release { id, name, info, .. } => {
-                    let about = json!({ "mediaSessionId": id, "name": name, "published": false, "info": info });
-                    self.tell(hooks::STOP, about);
-                    self.legs.remove(&id);
-                }
+                Action::Release { id, role, name, info, players } => self.release(&id, role, &name, info, players),
                 Action::Find { id, name } => {
                     let available = application::named(&self.inner, &name)
                         .is_some_and(|name| application::is_available(&self.inner.parts.hub, &name));
@@ -313,57 +272,5 @@ impl Link {
             }
         }
         None
-    }
-
-    fn answer(&mut self, id: &str, role: Role, name: &str, offer: String, custom: Option<&Value>) {
-        let allowed = match role {
-            Role::Publish => self.permissions.publish,
-            Role::Play => self.permissions.play,
-        };
-        crate::metrics::stream(if role == Role::Publish { "publish" } else { "play" });
-        let stream = match role {
-            Role::Publish => StreamName::parse(name).ok(),
-            Role::Play => application::named(&self.inner, name),
-        };
-        let refusal = match (&stream, role) {
-            _ if !allowed || !self.may_republish(id) => Some(info::RESTRICTED),
-            _ if self.inner.registry.is_taken(self.key, id) => Some(info::SESSION_ID_IN_USE),
-            (None, Role::Publish) => Some(info::FAILED),
-            (None, Role::Play) => Some(info::STREAM_NOT_FOUND),
-            (Some(name), Role::Play)
-                if self.inner.hooks.is_none() && !application::is_available(&self.inner.parts.hub, name) =>
-            {
-                Some(info::STREAM_NOT_FOUND)
-            }
-            _ => None,
-        };
-        let stream = match (refusal, stream) {
-            (None, Some(stream)) => stream,
-            (refusal, _) => {
-                let info = refusal.unwrap_or(info::FAILED);
-                crate::metrics::failure(info);
-                return self.session.handle_end(id, &End { in_order: false, info });
-            }
-        };
-        self.session.handle_name(id, stream.to_string());
-        self.legs_made += 1;
-        let (number, stop) = (self.legs_made, CancellationToken::new());
-        let (heard, key) = (self.heard.clone(), id.to_owned());
-        let tell = async move |what| drop(heard.send((key.clone(), number, what)).await);
-        let (media, address) = (Arc::clone(&self.inner.parts.media), self.peer.address);
-        let answering: MediaFuture<Answer> = match &self.inner.hooks {
-            None => media.answer(role, stream, offer, address),
-            Some(hooks) => {
-                let body = self.wish(hooks, id, &offer, custom);
-                let (hooks, hub, tell) = (Arc::clone(hooks), self.inner.parts.hub.clone(), tell.clone());
-                Box::pin(async move {
-                    let stream = application::allowed_name(&hooks, &hub, role, stream, &body).await?;
-                    tell(Heard::Named(stream.to_string())).await;
-                    media.answer(role, stream, offer, address).await
-                })
-            }
-        };
-        tokio::spawn(leg::live(answering, stop.clone(), tell));
-        self.legs.insert(id.to_owned(), Leg { number, stop });
     }
 }

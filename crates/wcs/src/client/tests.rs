@@ -102,7 +102,7 @@ fn streams_are_published_and_played_and_stopped() {
         assert_eq!(pair.client_did, [], "pings keep it alive");
         pair.client.stop(pair.now);
         pair.carry();
-        pair.server.handle_end("ours", &server::End { in_order: true, info: info::STOPPED_BY_USER });
+        pair.server.handle_end(pair.now, "ours", &server::End { in_order: true, info: info::STOPPED_BY_USER });
         pair.carry();
         assert_eq!(pair.client_did, [Action::Ended(Ended::Stopped)]);
         assert!(matches!(&pair.server_did[..], [server::Action::Release { id, .. }] if id == "ours"));
@@ -150,7 +150,7 @@ fn a_refusal_is_told_in_the_servers_words() {
     pair.carry();
     pair.client.handle_offer(pair.now, "offer".into(), Media { video: true, audio: true });
     pair.carry();
-    pair.server.handle_end("ours", &server::End { in_order: false, info: info::STREAM_NOT_FOUND });
+    pair.server.handle_end(pair.now, "ours", &server::End { in_order: false, info: info::STREAM_NOT_FOUND });
     pair.carry();
     let ended = Ended::Server { status: Status::Failed, info: Some("Stream not found".into()) };
     assert_eq!(ended.to_string(), "the server says FAILED: Stream not found");
@@ -161,7 +161,7 @@ fn a_refusal_is_told_in_the_servers_words() {
 #[test]
 fn a_stream_that_ends_there_ends_here() {
     let mut pair = Pair::up(Role::Play);
-    pair.server.handle_publisher_end(pair.now, "door", info::STOPPED_BY_PUBLISHER);
+    pair.server.handle_publisher_end(pair.now, "door", info::STOPPED_BY_PUBLISHER, false);
     pair.carry();
     let info = Some(info::STOPPED_BY_PUBLISHER.to_owned());
     assert_eq!(pair.client_did, [Action::Ended(Ended::Server { status: Status::Stopped, info })]);

@@ -48,7 +48,13 @@ pub enum Action {
     },
     /// Tell the application how a stream stands. Only where the configuration says `reports`.
     Report(StreamStatus),
-    /// End a stream's media.
+    /// A publisher's media has ended in order, and its name is free. Why is not known yet: [`Session::handle_parting`] of
+    /// its players' sessions, for which [`Action::Release`] follows.
+    Part {
+        /// The stream's name.
+        name: String,
+    },
+    /// End a stream's media, if it has not ended by itself.
     Release {
         /// The stream within the session.
         id: String,
@@ -56,10 +62,10 @@ pub enum Action {
         role: Role,
         /// Its name.
         name: String,
-        /// Whether the name was its own; before an offer is answered it may be another's.
-        held: bool,
-        /// Why, as its players hear it when it was published.
+        /// Why.
         info: &'static str,
+        /// Who else hears of it.
+        players: Players,
     },
     /// Say whether somebody publishes a name: [`Session::handle_availability`] follows.
     Find {
@@ -86,6 +92,17 @@ pub enum Action {
     },
     /// Close the socket; nothing follows.
     Close(&'static str),
+}
+
+/// Who hears that a stream has ended, and why in their words: [`Session::handle_publisher_end`] of their sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Players {
+    /// Nobody: it was a player, or the name may be another's.
+    None,
+    /// All players of its name.
+    All(&'static str),
+    /// Those who wait since [`Action::Part`].
+    Waiting(&'static str),
 }
 
 /// Why a stream's media has ended, or never came to be.

@@ -18,6 +18,10 @@ pub struct Config {
     pub connect: Duration,
     /// How long a publisher waits for the end of its media before it is told that it has ended. Default 1 s.
     pub ending: Duration,
+    /// How long a publisher whose media has said goodbye may take to say why by its socket (`unPublishStream`, or its end),
+    /// which its players hear. Default 500 ms: both set out at the same time, on paths of their own. A player whose media ends
+    /// waits for its publisher's session twice as long, at most.
+    pub parting: Duration,
     /// Streams of one session. Default 64; each is a WebRTC session.
     pub streams: usize,
     /// How long a session whose client asks for it (`keepAlive`) waits for another socket while its streams go on; zero for
@@ -40,6 +44,7 @@ impl Default for Config {
             answer: Duration::from_secs(15),
             connect: Duration::from_secs(25),
             ending: Duration::from_secs(1),
+            parting: Duration::from_millis(500),
             streams: 64,
             keep: Duration::from_secs(60),
             reports: false,

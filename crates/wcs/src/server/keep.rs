@@ -43,6 +43,7 @@ impl Session {
         let waits = self.kept && self.streams().next().is_some();
         if waits {
             self.state = State::Lost { deadline: now + self.config.keep };
+            self.settle(now);
             self.texts.clear();
         }
         waits

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::Players;
 use crate::Muted;
 use crate::message::{Role, Status, StreamRequest, StreamStatus};
 
@@ -20,6 +21,8 @@ pub struct Stream {
     pub republish: Option<String>,
     /// What its publisher has muted.
     pub(super) muted: Muted,
+    /// Whether a player whose media ends waits for what its publisher's session says.
+    pub(super) waits: bool,
     pub(super) phase: Phase,
     record: bool,
 }
@@ -35,14 +38,17 @@ pub(super) enum Phase {
     Up,
     /// The publisher is to be told this when its media has ended, so that its name is free by then.
     Ending { deadline: Instant, status: Status, info: Option<&'static str> },
+    /// The media has ended, and the publisher's socket may yet say why.
+    Parting { deadline: Instant },
 }
 
 impl Phase {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Answering { deadline } | Self::Connecting { deadline } | Self::Ending { deadline, .. } => {
-                Some(deadline)
-            }
+            Self::Answering { deadline }
+            | Self::Connecting { deadline }
+            | Self::Ending { deadline, .. }
+            | Self::Parting { deadline } => Some(deadline),
             Self::Up => None,
         }
     }
@@ -57,6 +63,7 @@ impl Stream {
             has_audio: request.has_audio,
             republish: request.rtmp_url.clone().filter(|_| role == Role::Publish),
             muted: Muted::default(),
+            waits: false,
             phase,
             record: request.record,
         }
@@ -65,13 +72,35 @@ impl Stream {
     /// How it stands, in the REST interface's words.
     #[must_use]
     pub fn standing(&self) -> Status {
-        if self.phase == Phase::Up { self.role.up() } else { Status::Pending }
+        if self.phase == Phase::Up || self.is_parting() { self.role.up() } else { Status::Pending }
     }
 
     /// Whether the name is this publisher's: its offer is answered, and its end has not begun.
     #[must_use]
     pub fn holds_its_name(&self) -> bool {
         self.role == Role::Publish && matches!(self.phase, Phase::Connecting { .. } | Phase::Up)
+    }
+
+    /// Whether its client would say that it has it: a publisher's ends with its media, a player's when it is told.
+    pub(super) fn is_listed(&self) -> bool {
+        !self.is_ending() && (self.role == Role::Play || !self.is_parting())
+    }
+
+    pub(super) fn is_parting(&self) -> bool {
+        matches!(self.phase, Phase::Parting { .. })
+    }
+
+    pub(super) fn plays(&self, name: &str) -> bool {
+        self.role == Role::Play && self.name == name
+    }
+
+    /// Who hears of its end, and why it ends.
+    pub(super) fn players(&self, info: &'static str) -> Players {
+        match self.role {
+            Role::Publish if self.holds_its_name() => Players::All(info),
+            Role::Publish if self.is_parting() => Players::Waiting(info),
+            Role::Publish | Role::Play => Players::None,
+        }
     }
 
     pub(super) fn is_ending(&self) -> bool {

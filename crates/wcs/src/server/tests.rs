@@ -11,20 +11,20 @@ use crate::recorded::{TRACES, frames};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn established(config: Config, now: Instant) -> Session {
+pub(super) fn established(config: Config, now: Instant) -> Session {
     let mut session = Session::new(config, "/1.2.3.4:5/6".into(), now);
     session.handle_text(now, r#"{"message":"connection","data":[{"appKey":"defaultApp"}]}"#).unwrap();
     assert!(session.poll_text().unwrap().contains("getUserData"));
     session
 }
 
-fn ask(session: &mut Session, now: Instant, message: &str, id: &str, name: &str) {
+pub(super) fn ask(session: &mut Session, now: Instant, message: &str, id: &str, name: &str) {
     let argument = json!({ "mediaSessionId": id, "name": name, "sdp": "offer", "hasVideo": true });
     session.handle_text(now, &json!({ "message": message, "data": [argument] }).to_string()).unwrap();
 }
 
 /// The statuses and reasons that the client is told.
-fn told(session: &mut Session) -> Vec<(String, String)> {
+pub(super) fn told(session: &mut Session) -> Vec<(String, String)> {
     let texts = std::iter::from_fn(|| session.poll_text());
     let messages = texts.map(|text| serde_json::from_str::<Value>(&text).unwrap());
     let statuses = messages.filter(|message| message["message"] == "notifyStreamStatusEvent");
@@ -32,7 +32,7 @@ fn told(session: &mut Session) -> Vec<(String, String)> {
     statuses.map(|message| (text(&message["data"][0]["status"]), text(&message["data"][0]["info"]))).collect()
 }
 
-fn pair(status: &str, info: &str) -> (String, String) {
+pub(super) fn pair(status: &str, info: &str) -> (String, String) {
     (status.to_owned(), info.to_owned())
 }
 
@@ -51,13 +51,18 @@ fn prompt(session: &mut Session, now: Instant, expected: &Value) {
         }
         "notifyStreamStatusEvent" => match (argument["status"].as_str().unwrap(), argument["info"].as_str()) {
             ("PUBLISHING" | "PLAYING", _) => session.handle_connected(id),
-            ("FAILED", _) => session.handle_end(id, &End { in_order: false, info: info::STREAM_NOT_FOUND }),
+            ("FAILED", _) => session.handle_end(now, id, &End { in_order: false, info: info::STREAM_NOT_FOUND }),
             ("STOPPED", Some(info::STOPPED_BY_PUBLISHER)) => {
-                session.handle_publisher_end(now, argument["name"].as_str().unwrap(), info::STOPPED_BY_PUBLISHER);
+                session.handle_publisher_end(
+                    now,
+                    argument["name"].as_str().unwrap(),
+                    info::STOPPED_BY_PUBLISHER,
+                    false,
+                );
             }
             ("UNPUBLISHED", _) => {
                 assert_eq!(session.poll_text(), None, "the media ends first");
-                session.handle_end(id, &End { in_order: true, info: info::STOPPED_BY_USER });
+                session.handle_end(now, id, &End { in_order: true, info: info::STOPPED_BY_USER });
             }
             _ => {}
         },
@@ -181,8 +186,8 @@ fn the_end_of_a_stream_is_told_once_and_asked_for_often() {
     session.handle_termination(now, "p");
     ask(&mut session, now, "unPublishStream", "p", "door");
     assert_eq!((told(&mut session), session.streams().count()), (vec![], 0), "its media ends first");
-    session.handle_end("p", &End { in_order: true, info: info::STOPPED_BY_USER });
-    session.handle_end("p", &End { in_order: true, info: info::STOPPED_BY_USER });
+    session.handle_end(now, "p", &End { in_order: true, info: info::STOPPED_BY_USER });
+    session.handle_end(now, "p", &End { in_order: true, info: info::STOPPED_BY_USER });
     assert_eq!(told(&mut session), [pair("UNPUBLISHED", info::STOPPED_BY_REST)]);
     let released =
         std::iter::from_fn(|| session.poll_action()).filter(|action| matches!(action, Action::Release { .. }));
@@ -192,18 +197,6 @@ fn the_end_of_a_stream_is_told_once_and_asked_for_often() {
     assert_eq!(told(&mut session), [pair("UNPUBLISHED", "")]);
     session.handle_closed();
     assert_eq!(session.poll_timeout(), None);
-}
-
-#[test]
-fn a_goodbye_of_the_media_may_come_before_the_message() {
-    let now = Instant::now();
-    let mut session = established(Config::default(), now);
-    ask(&mut session, now, "publishStream", "p", "door");
-    session.handle_answer(now, "p", "answer".into());
-    session.handle_connected("p");
-    session.handle_end("p", &End { in_order: true, info: info::STOPPED_BY_USER });
-    ask(&mut session, now, "unPublishStream", "p", "door");
-    assert_eq!(told(&mut session), [pair("PUBLISHING", ""), pair("UNPUBLISHED", ""), pair("UNPUBLISHED", "")]);
 }
 
 #[test]
@@ -294,7 +287,7 @@ fn a_publisher_speaks_for_a_name_that_is_its_own() {
     event(&mut refused, now, "p", "audioMuted");
     ask(&mut refused, now, "unPublishStream", "p", "door");
     let released = std::iter::from_fn(|| refused.poll_action()).last();
-    assert!(matches!(released, Some(Action::Release { held: false, .. })), "its players are another's");
+    assert!(matches!(released, Some(Action::Release { players: Players::None, .. })), "its players are another's");
     // A page mutes before its connection is there.
     session.handle_answer(now, "p", "answer".into());
     assert_eq!(tells(&mut session), [pair("door", "audioMuted")]);
@@ -302,7 +295,7 @@ fn a_publisher_speaks_for_a_name_that_is_its_own() {
     event(&mut session, now, "p", "videoMuted");
     assert_eq!(tells(&mut session), [pair("door", "videoMuted")]);
     session.handle_closed();
-    assert!(matches!(session.poll_action(), Some(Action::Release { held: true, .. })));
+    assert!(matches!(session.poll_action(), Some(Action::Release { players: Players::All(_), .. })));
 }
 
 #[test]

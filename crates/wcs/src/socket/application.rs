@@ -60,7 +60,7 @@ impl Link {
 
     /// What a client wants, for the application.
     pub(super) fn wish(&self, hooks: &Hooks, id: &str, offer: &str, custom: Option<&Value>) -> Value {
-        let stream = self.session.streams().find(|(known, _)| *known == id).map(|(_, stream)| stream);
+        let stream = self.stream(id);
         let wish = json!({
             "mediaSessionId": id,
             "name": stream.map(|stream| stream.name.as_str()),
@@ -76,8 +76,7 @@ impl Link {
     /// Whether a stream may go where its publisher wants it republished: who may not ask that of the REST interface may
     /// not make this server dial whom it likes by this way, but only those whom the configuration names.
     pub(super) fn may_republish(&self, id: &str) -> bool {
-        let stream = self.session.streams().find(|(known, _)| *known == id);
-        let Some(url) = stream.and_then(|(_, stream)| stream.republish.as_deref()) else { return true };
+        let Some(url) = self.stream(id).and_then(|stream| stream.republish.as_deref()) else { return true };
         self.permissions.manage || self.inner.config.republish.iter().any(|allowed| address::is_below(url, allowed))
     }
 }

@@ -120,6 +120,37 @@ async fn the_application_decides() {
     until("the end of the player", async || (of("v3") == [json!("PLAYING"), json!("STOPPED")]).then_some(())).await;
 }
 
+/// However a stream ends, the application hears of it.
+#[tokio::test]
+async fn ends_of_the_media_are_told() {
+    let (address, calls) = application().await;
+    let node = node(address).await;
+    let (mut camera, mut viewer) = (admitted(&node).await, admitted(&node).await);
+    camera.send("publishStream", &wish("p", "door", true, "k")).await;
+    camera.message("setRemoteSDP").await;
+    assert_eq!(camera.status().await[1], "PUBLISHING");
+    let media = node.latest();
+    for id in ["v", "w"] {
+        viewer.play(id, "cams/door").await;
+    }
+    // A player whose media says goodbye, and a publisher whose media does so before its message.
+    node.latest().goodbye().await;
+    assert_eq!(viewer.status().await, ["w", "STOPPED", "Stopped by user"]);
+    media.goodbye().await;
+    camera.send("unPublishStream", &json!({ "mediaSessionId": "p" })).await;
+    assert_eq!(camera.status().await, ["p", "UNPUBLISHED", ""]);
+    assert_eq!(viewer.status().await[0], "v");
+    let told = async |method, id| {
+        let of = async || heard(&calls, method).into_iter().find(|body| body["mediaSessionId"] == id);
+        let body = until("an end", of).await;
+        assert_eq!(heard(&calls, method).iter().filter(|body| body["mediaSessionId"] == id).count(), 1);
+        body["info"].clone()
+    };
+    assert_eq!(told("unPublishStream", "p").await, "Stopped by publisher stop");
+    assert_eq!(told("stopStream", "w").await, "Stopped by user");
+    assert_eq!(told("stopStream", "v").await, "Stopped by publisher stop");
+}
+
 #[tokio::test]
 async fn without_an_answer_nothing_is_allowed() {
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

@@ -37,46 +37,61 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
     soon(what, see).await
 }
 
-/// What a session of the scripted engine holds; its publisher ends in order with it.
-struct Held(Option<Publisher>, mpsc::Sender<Event>);
+/// A session of the scripted engine.
+#[derive(Clone)]
+pub(crate) struct Control {
+    publisher: Arc<Mutex<Option<Publisher>>>,
+    pub(crate) events: mpsc::Sender<Event>,
+}
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        let (publisher, control) = (self.0.take(), self.1.clone());
-        // The end takes its time, as that of a real session does.
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            publisher.into_iter().for_each(Publisher::finish);
-            let _ = control.send(Event::Ended(Failure::ended(info::STOPPED_BY_USER, "closed"))).await;
-        });
+impl Control {
+    /// Ends it in order, as its peer's goodbye does; a publisher ends before.
+    pub(crate) async fn goodbye(&self) {
+        let publisher = self.publisher.lock().unwrap().take();
+        publisher.into_iter().for_each(Publisher::finish);
+        // Who is not interested any more has ended it.
+        let _ = self.events.send(Event::Ended(Failure::ended(info::STOPPED_BY_USER, "closed"))).await;
     }
 }
 
-type Control = (String, mpsc::Sender<Event>);
+/// What keeps a session of the scripted engine; its publisher ends in order with it.
+struct Held(Control);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let control = self.0.clone();
+        // The end takes its time, as that of a real session does.
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            control.goodbye().await;
+        });
+    }
+}
 
 /// An engine that needs no peer. Descriptions are `offer NAME` and `answer NAME`; an offer `silent` never connects.
 #[derive(Clone)]
 pub(crate) struct Engine {
     hub: Hub,
-    /// The sessions by stream name, to end them from outside.
+    /// The sessions in the order of their beginning, to end them from outside.
     pub(crate) sessions: Arc<Mutex<Vec<Control>>>,
 }
 
 impl Engine {
     fn leg(&self, name: &StreamName, publisher: Option<Publisher>, connects: bool) -> Leg {
-        let (control, events) = mpsc::channel(8);
+        let (tell, events) = mpsc::channel(8);
         if connects {
-            control.try_send(Event::Connected).unwrap();
+            tell.try_send(Event::Connected).unwrap();
         }
-        self.sessions.lock().unwrap().push((name.to_string(), control.clone()));
         let plays = publisher.is_none();
-        let held = Held(publisher, control.clone());
+        let control = Control { publisher: Arc::new(Mutex::new(publisher)), events: tell.clone() };
+        self.sessions.lock().unwrap().push(control.clone());
+        let held = Held(control);
         if plays {
             // A viewer ends with its stream.
             let mut viewer = self.hub.subscribe(name, sluicegate_hub::Viewer::by("test"));
             tokio::spawn(async move {
                 while viewer.next().await.is_ok() {}
-                let _ = control.send(Event::Ended(Failure::ended(info::STOPPED_BY_PUBLISHER, "ended"))).await;
+                let _ = tell.send(Event::Ended(Failure::ended(info::STOPPED_BY_PUBLISHER, "ended"))).await;
             });
         }
         Leg { events, guard: Box::new(held) }
@@ -157,6 +172,11 @@ impl Node {
     pub(crate) async fn post(&self, method: &str, body: &Value) -> Answered {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         call("POST", self.main, &format!("/rest-api/{method}"), &body).await
+    }
+
+    /// The latest session of the engine.
+    pub(crate) fn latest(&self) -> Control {
+        self.engine.sessions.lock().unwrap().last().unwrap().clone()
     }
 
     /// Publishes a stream as another protocol would.

@@ -62,9 +62,9 @@ async fn what_cannot_be_fails_with_its_reason() {
     second.ask("playStream", "p", "door", "offer").await;
     assert_eq!(second.status().await, ["p", "FAILED", info::SESSION_ID_IN_USE]);
     // Media that ends by itself.
-    let control = node.engine.sessions.lock().unwrap()[0].1.clone();
+    let control = node.engine.sessions.lock().unwrap()[0].clone();
     let lost = Failure::failed(info::FAILED_BY_ICE_KEEP_ALIVE, "gone");
-    control.send(Event::Ended(lost)).await.unwrap();
+    control.events.send(Event::Ended(lost)).await.unwrap();
     assert_eq!(page.status().await, ["p", "FAILED", info::FAILED_BY_ICE_KEEP_ALIVE]);
     let name = StreamName::parse("door").unwrap();
     until("the name's freedom", async || {
