@@ -19,12 +19,26 @@ const SLEW: i64 = 100;
 #[derive(Debug)]
 struct Track {
     rate: ClockRate,
-    /// The newest timestamp, counted without wrapping.
-    last: Option<i64>,
+    /// The newest timestamp, counted without wrapping, and when it arrived.
+    last: Option<(i64, Timestamp)>,
     /// The place of tick 0 on the timeline.
     offset: Timestamp,
     /// The newest report: the sender's wall clock at a timestamp.
     reported: Option<(u64, u32)>,
+}
+
+impl Track {
+    /// A sender that sets its timestamps anew goes on where it was. Otherwise its track would stay behind, or ahead of the
+    /// other, for as long as it has set them by.
+    fn bridge(&mut self, last: i64, ticks: i64, passed: Timestamp) {
+        let [last, now] = [last, ticks].map(|ticks| Timestamp::from_ticks(ticks, self.rate));
+        let step = now.saturating_sub(last);
+        if step > passed.saturating_add(MAX_APART) || step < Timestamp::ZERO.saturating_sub(MAX_APART) {
+            self.offset = self.offset.saturating_add(last).saturating_add(passed).saturating_sub(now);
+            // It is about the timestamps of before.
+            self.reported = None;
+        }
+    }
 }
 
 /// Places the tracks by when their first packets arrived, and better once reports say how their clocks are related
@@ -49,7 +63,7 @@ impl Clock {
 
     /// Counts a timestamp without wrapping, near the track's newest.
     fn extend(track: &Track, timestamp: u32) -> i64 {
-        let Some(last) = track.last else { return i64::from(timestamp) };
+        let Some((last, _)) = track.last else { return i64::from(timestamp) };
         let [.., a, b, c, d] = last.to_be_bytes();
         let step = timestamp.wrapping_sub(u32::from_be_bytes([a, b, c, d])).cast_signed();
         last.saturating_add(i64::from(step))
@@ -58,10 +72,12 @@ impl Clock {
     /// The place of a packet's timestamp, which arrives at `now`.
     pub(crate) fn place(&mut self, now: Instant, id: TrackId, timestamp: u32) -> Option<Timestamp> {
         let origin = *self.origin.get_or_insert(now);
+        let arrived = Timestamp::from(now.saturating_duration_since(origin));
         let track = self.tracks.get_mut(&id)?;
         let ticks = Self::extend(track, timestamp);
-        if track.last.replace(ticks).is_none() {
-            let arrived = Timestamp::from(now.saturating_duration_since(origin));
+        if let Some((last, then)) = track.last.replace((ticks, arrived)) {
+            track.bridge(last, ticks, arrived.saturating_sub(then));
+        } else {
             track.offset = arrived.saturating_sub(Timestamp::from_ticks(ticks, track.rate));
             // Some senders report right before they begin, and then not for seconds.
             self.begin(id, arrived);
@@ -240,6 +256,34 @@ mod tests {
         clock.report(AUDIO, NTP + (60 << 32), 0);
         clock.report(TrackId::DATA, NTP, 0);
         assert_eq!(clock.place(now, AUDIO, 48_000).map(Timestamp::millis), Some(1_000));
+    }
+
+    #[test]
+    fn a_track_whose_timestamps_are_set_anew_goes_on_beside_the_other() {
+        let hour = 3_600 * 90_000_u32;
+        for set in [|at: u32| at.wrapping_add(3_600 * 90_000), |at: u32| at.wrapping_sub(3_600 * 90_000)] {
+            let (mut clock, start) = (clock(), Instant::now());
+            for second in 0..60_u32 {
+                let now = start + Duration::from_secs(second.into());
+                let ticks = hour + second * 90_000;
+                let ticks = if second < 30 { ticks } else { set(ticks) };
+                let at = [clock.place(now, VIDEO, ticks), clock.place(now, AUDIO, second * 48_000)];
+                assert_eq!(at.map(|at| at.map(Timestamp::millis)), [Some(i64::from(second) * 1_000); 2]);
+                // What it reports counts from then on, too.
+                clock.report(VIDEO, NTP + u64::from(second) * (1 << 32), ticks);
+                clock.report(AUDIO, NTP + u64::from(second) * (1 << 32), second * 48_000);
+            }
+        }
+    }
+
+    #[test]
+    fn a_track_that_was_silent_stands_where_it_is_now() {
+        let (mut clock, now) = (clock(), Instant::now());
+        clock.place(now, VIDEO, 0);
+        let later = now + Duration::from_secs(300);
+        assert_eq!(clock.place(later, VIDEO, 300 * 90_000).map(Timestamp::millis), Some(300_000));
+        // All since a key frame of 20 s ago, in a moment.
+        assert_eq!(clock.place(later, VIDEO, 320 * 90_000).map(Timestamp::millis), Some(320_000));
     }
 
     #[test]

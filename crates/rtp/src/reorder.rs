@@ -35,6 +35,8 @@ const MAX_STEP: i64 = 3_000;
 pub(crate) struct Reorder {
     /// The next to deliver, counted without wrapping.
     next: Option<i64>,
+    /// The numbers have begun anew, and nobody knows what is missing before.
+    anew: bool,
     waiting: BTreeMap<i64, (Instant, Packet)>,
     patience: Duration,
     max_waiting: usize,
@@ -42,7 +44,7 @@ pub(crate) struct Reorder {
 
 impl Reorder {
     pub(crate) fn new(patience: Duration, max_waiting: usize) -> Self {
-        Self { next: None, waiting: BTreeMap::new(), patience, max_waiting }
+        Self { next: None, anew: false, waiting: BTreeMap::new(), patience, max_waiting }
     }
 
     /// Takes a packet; one that comes twice or too late is dropped.
@@ -51,7 +53,7 @@ impl Reorder {
         let distance = i64::from(packet.sequence.wrapping_sub(low16(next)).cast_signed());
         if distance.abs() > MAX_STEP {
             self.waiting.clear();
-            self.next = None;
+            (self.next, self.anew) = (None, true);
             return self.push(now, packet);
         }
         if distance >= 0 {
@@ -61,6 +63,9 @@ impl Reorder {
 
     /// The next step that is certain at `now`.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Step> {
+        if std::mem::take(&mut self.anew) {
+            return Some(Step::Gap);
+        }
         let next = self.next?;
         let (&first, &(arrived, _)) = self.waiting.first_key_value()?;
         if first > next {
@@ -137,7 +142,7 @@ mod tests {
         [5, 7, 8, 9, 10].into_iter().for_each(|sequence| reorder.push(now, packet(sequence)));
         assert_eq!(drain(&mut reorder, now), [Some(5), None, Some(7), Some(8), Some(9), Some(10)]);
         reorder.push(now, packet(30_000));
-        assert_eq!(drain(&mut reorder, now), [Some(30_000)]);
+        assert_eq!(drain(&mut reorder, now), [None, Some(30_000)]);
     }
 
     proptest! {

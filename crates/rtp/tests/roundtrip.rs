@@ -143,6 +143,17 @@ fn lost_pictures_ask_for_a_key_frame_and_wait_for_it() {
     assert_eq!(shown, (10..20).map(|number| number * 20).collect::<Vec<_>>());
 }
 
+/// So many are lost that the numbers tell nothing any more.
+#[test]
+fn pictures_behind_a_long_gap_wait_for_a_key_frame() {
+    let (mut inbound, now) = (inbound(Codec::Vp8), Instant::now());
+    let frames: Vec<_> = (0..23).map(|number| frame(Codec::Vp8, number, 100)).collect();
+    assert_eq!(media(&receive(&mut inbound, now, packets(&frames[..3], 65_500))).len(), 3);
+    let outputs = receive(&mut inbound, now, packets(&frames[13..], 10_000));
+    assert_eq!(outputs.first(), Some(&Output::KeyFrameWanted(ID)));
+    assert_eq!(media(&outputs).len(), 3, "those from the key frame on");
+}
+
 #[test]
 fn a_stream_joined_in_the_middle_waits_for_a_key_frame() {
     let frames: Vec<_> = (5..12).map(|number| frame(Codec::Vp8, number, 100)).collect();
