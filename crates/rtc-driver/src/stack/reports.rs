@@ -95,7 +95,7 @@ impl Reports {
         let (wall, since) = self.wall;
         let ntp_time = wall.wrapping_add(fixed(now.saturating_duration_since(since)));
         let passed = now.saturating_duration_since(at).as_micros() * u128::from(rate) / 1_000_000;
-        let timestamp = timestamp.wrapping_add(u32::try_from(passed).unwrap_or_default());
+        let timestamp = timestamp.wrapping_add(u32::try_from(passed % (1 << 32)).unwrap_or_default());
         let rtp_time = self.clocks.told(ssrc, rate, ntp_time, timestamp);
         let [_, _, b, c, d, e, _, _] = ntp_time.to_be_bytes();
         self.told.push_back((u32::from_be_bytes([b, c, d, e]), now));
@@ -205,6 +205,9 @@ mod tests {
         let round_trip = reports.round_trip(now + Duration::from_millis(70), &block).unwrap();
         assert!(round_trip.abs_diff(Duration::from_millis(50)) < Duration::from_millis(1), "{round_trip:?}");
         assert_eq!(reports.round_trip(now, &ReceptionReport::default()), None);
+        // Nothing was sent for a day.
+        let day = reports.of(began + Duration::from_millis(86_400_001), 8, 90_000, &counted).unwrap();
+        assert_eq!(day.rtp_time, 3_481_037_704);
         assert_eq!(reports.due(), Some(began + FIRST + INTERVAL));
     }
 }
