@@ -18,17 +18,14 @@ impl Session {
     /// Ends a stream from this side. A player is told at once, a publisher when its media has ended.
     pub(super) fn release(&mut self, now: Instant, id: &str, status: Status, info: &'static str) {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_ending()) else { return };
-        let (id, role, players) = (id.to_owned(), stream.role, stream.players(info));
-        let (name, told) =
-            (stream.name.clone(), Some(info).filter(|_| role == Role::Play || info != info::STOPPED_BY_PUBLISHER));
+        let (role, name, players) = (stream.role, stream.name.clone(), stream.players(info));
+        self.actions.push_back(Action::Release { id: id.to_owned(), role, name, info, players });
+        let told = (role == Role::Play || info != info::STOPPED_BY_PUBLISHER).then_some(info);
         if role == Role::Publish && !stream.is_parting() {
             stream.phase = Phase::Ending { deadline: now + self.config.ending, status, info: told };
         } else {
-            let status = stream.status(id.clone(), status, told);
-            self.streams.remove(&id);
-            self.send(&ServerMessage::Status(status));
+            self.tell_end(id, status, told);
         }
-        self.actions.push_back(Action::Release { id, role, name, info, players });
     }
 
     /// A stream's media has ended, or could not begin.

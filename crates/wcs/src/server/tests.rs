@@ -53,12 +53,8 @@ fn prompt(session: &mut Session, now: Instant, expected: &Value) {
             ("PUBLISHING" | "PLAYING", _) => session.handle_connected(id),
             ("FAILED", _) => session.handle_end(now, id, &End { in_order: false, info: info::STREAM_NOT_FOUND }),
             ("STOPPED", Some(info::STOPPED_BY_PUBLISHER)) => {
-                session.handle_publisher_end(
-                    now,
-                    argument["name"].as_str().unwrap(),
-                    info::STOPPED_BY_PUBLISHER,
-                    false,
-                );
+                let name = argument["name"].as_str().unwrap();
+                session.handle_publisher_end(now, name, info::STOPPED_BY_PUBLISHER, false);
             }
             ("UNPUBLISHED", _) => {
                 assert_eq!(session.poll_text(), None, "the media ends first");

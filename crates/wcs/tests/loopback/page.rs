@@ -43,6 +43,11 @@ impl Page {
         soon("sending", self.0.send(Message::text(text))).await.unwrap();
     }
 
+    /// Sends a longer text than a server takes. It may end before it has heard all of it.
+    pub(crate) async fn too_much(&mut self, bytes: usize) {
+        let _ = soon("sending", self.0.send(Message::text("x".repeat(bytes)))).await;
+    }
+
     /// The first argument of the next message, whose name must be this; pings are answered.
     pub(crate) async fn hear(&mut self, name: &str) -> Value {
         self.message(name).await["data"][0].take()

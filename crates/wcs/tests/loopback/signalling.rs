@@ -125,6 +125,6 @@ async fn nonsense_is_skipped_and_a_client_without_a_greeting_left() {
     let mut silent = Page::socket(&node.uri()).await;
     silent.ended().await;
     let mut long = Page::open(&node.uri()).await;
-    long.text(&"x".repeat(200 << 10)).await;
+    long.too_much(200 << 10).await;
     long.ended().await;
 }
