@@ -24,6 +24,8 @@ pub mod m7s;
 
 mod credentials;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use credentials::Caller;
 
@@ -250,6 +252,8 @@ impl Inner {
             lost = tokio::time::Instant::now();
         }
         if self.directory.remove(&site) {
+            // One that has come since the last look would be nobody's; it is dialled again.
+            site.pool.connections().iter().for_each(|connection| connection.cut());
             lock(&self.offers).remove(&site.id);
             tracing::info!(site = site.id, "site gone");
             metrics::connected(self.directory.list().len());

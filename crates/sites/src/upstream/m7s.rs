@@ -24,7 +24,7 @@ use crate::metrics;
 
 mod answer;
 mod register;
-mod stand_in;
+pub(super) mod stand_in;
 
 /// The one service of an original site: whatever its plugin fetches.
 pub const SERVICE: &str = "m7s";

@@ -45,6 +45,12 @@ pub(super) async fn link(asks: mpsc::Sender<Ask>, config: link::Config) -> io::R
     Connection::open(near, config).await
 }
 
+/// A link whose site refuses everything.
+#[cfg(test)]
+pub(in crate::upstream) async fn refusing() -> Connection {
+    link(mpsc::channel(1).0, link::Config::default()).await.unwrap()
+}
+
 /// Asks the site and answers with what it gave.
 async fn ask(State(asks): State<mpsc::Sender<Ask>>, request: Request<Body>) -> Response {
     answered(&asks, request).await.unwrap_or_else(Problem::into_response)
