@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use sluicegate_p2p::chunk::Key;
+use sluicegate_p2p::strands;
+use sluicegate_rtc_driver::{Endpoint, Options};
 
 use crate::existing::{Existing, say, segment, text};
 use crate::stage::{Shelf, Stage, bytes};
@@ -40,4 +43,31 @@ async fn a_flood_costs_nobody_else() {
     flooding.abort();
     // What it asks for is loaded only as far as it takes what it gets.
     assert!(shelf.asked.lock().unwrap().len() < 5_000);
+}
+
+/// Its offers of further connections come faster than the node can make them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_offers_gets_what_one_peer_may_have() {
+    let stage = Stage::new().await;
+    let mut config = stage.config(NODE);
+    config.strands = strands::Limits { each: 2, all: 8, ..strands::Limits::default() };
+    let (_node, _stop) = stage.start(config, Arc::default());
+    stage.holds(1).await;
+    let mut rude = Existing::join(&stage.address, "rudeeeee-0000-0000-0000-rudeeeeeeeee").await;
+    let flood = rude.answers().await;
+    let (now, address) = (Instant::now(), "127.0.0.1:9".parse().unwrap());
+    let mut nobody = Endpoint::new(now, Arc::default(), vec![vec![address]]).unwrap();
+    let (_, sdp) = nobody.offer(now, &Options::channel("dc")).unwrap();
+    flood.send_text(&json!({"event": "hello", "data": {"v": 1, "strands": 0}}).to_string()).await.unwrap();
+    for strand in 0..8 {
+        let offer = json!({"event": "offer", "data": {"strand": strand, "sdp": sdp}});
+        flood.send_text(&offer.to_string()).await.unwrap();
+    }
+    let mut taken = 0;
+    for _ in 0..8 {
+        let answer = text(&flood).await;
+        assert_eq!(answer["event"], "answer");
+        taken += usize::from(answer["data"]["sdp"].is_string());
+    }
+    assert_eq!(taken, 2);
 }

@@ -169,7 +169,8 @@ impl Runner {
     /// A further connection was made, or could not be.
     pub(super) async fn made(&mut self, name: Name, made: Option<Made>) {
         let now = Instant::now();
-        let message = match made {
+        // A peer's offers may come faster than they are answered.
+        let message = match made.filter(|_| name.ours || self.strands.has_room()) {
             Some(made) => {
                 let sdp = made.sdp.clone();
                 self.strands.begin(now, name, made);
