@@ -33,6 +33,11 @@ fn offer(codec: &str) -> String {
     .join("\r\n")
 }
 
+fn wish(id: &str, sdp: &str) -> Message {
+    let argument = json!({ "mediaSessionId": id, "name": id, "published": true, "sdp": sdp, "hasAudio": true });
+    Message::text(json!({ "message": "publishStream", "data": [argument] }).to_string())
+}
+
 struct Client(WebSocketStream<TcpStream>);
 
 impl Client {
@@ -45,9 +50,7 @@ impl Client {
     }
 
     async fn publish(&mut self, id: &str, sdp: &str) {
-        let argument = json!({ "mediaSessionId": id, "name": id, "published": true, "sdp": sdp, "hasAudio": true });
-        let text = json!({ "message": "publishStream", "data": [argument] }).to_string();
-        self.0.send(Message::text(text)).await.unwrap();
+        soon("sending", self.0.send(wish(id, sdp))).await.unwrap();
     }
 
     /// The next status, with its reason; everything else is passed over.
@@ -87,8 +90,11 @@ async fn offers_that_cannot_be_fail_with_a_reason_and_in_time() {
     assert_eq!(told, [json!("nobody-there"), json!("FAILED"), json!("Failed by ICE timeout")]);
     // A message of 1 MB is more than a client may send; others do not notice.
     let mut other = Client::open(&upstream).await;
-    other.publish("huge", &"x".repeat(1 << 20)).await;
-    let ended = async { while let Some(Ok(_)) = other.0.next().await {} };
+    let ended = async {
+        // The server knows by the length and does not wait for the rest, so that sending may fail on the way.
+        let _ = other.0.send(wish("huge", &"x".repeat(1 << 20))).await;
+        while let Some(Ok(_)) = other.0.next().await {}
+    };
     soon("the end of the socket", ended).await;
     client.publish("empty", "").await;
     assert_eq!(client.status().await[1], "FAILED");
