@@ -169,7 +169,7 @@ impl RtcSession {
         let claimed = sealer.claim(sending.source, first.sequence.wrapping_add(add), packets.len());
         let index = claimed.ok_or_else(|| refused("they do not follow those before"))?;
         if agreed.asks {
-            sending.kept.keep(now, packets, add, index);
+            sending.kept.keep(now, packets, index);
         }
         // What ICE has no path for is lost, and may be asked for again.
         let Some(way) = way else { return Ok(()) };
@@ -269,7 +269,7 @@ mod tests {
         for (payload_type, kept) in [(96, true), (97, false)] {
             sending.agree(&agreed(96), &[]);
             let packet = RtpPacket { sequence: 5, timestamp: 7, marker: false, payload: Bytes::new() };
-            sending.kept.keep(now, &Arc::from([packet]), 0, 5);
+            sending.kept.keep(now, &Arc::from([packet]), 5);
             sending.agree(&agreed(payload_type), &[]);
             assert_eq!(again(&mut sending), kept);
         }

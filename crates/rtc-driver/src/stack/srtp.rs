@@ -214,7 +214,7 @@ impl Sealer {
 }
 
 /// The sequence number of an index.
-fn low(index: u64) -> u16 {
+pub(super) fn low(index: u64) -> u16 {
     let [.., high, low] = index.to_be_bytes();
     u16::from_be_bytes([high, low])
 }
