@@ -39,6 +39,23 @@ pub(crate) fn encode(frame: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(frame);
 }
 
+/// What `decode` takes of a stream that arrives in pieces, and how many bytes it leaves.
+#[cfg(test)]
+pub(crate) fn in_pieces(
+    stream: &[u8],
+    cuts: &[proptest::sample::Index],
+    mut decode: impl FnMut(&mut BytesMut) -> Option<BytesMut>,
+) -> (Vec<Vec<u8>>, usize) {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).chain([0, stream.len()]).collect();
+    cuts.sort_unstable();
+    let (mut arrived, mut taken) = (BytesMut::new(), Vec::new());
+    for piece in cuts.windows(2) {
+        arrived.extend_from_slice(&stream[piece[0]..piece[1]]);
+        taken.extend(std::iter::from_fn(|| decode(&mut arrived)).map(|message| message.to_vec()));
+    }
+    (taken, arrived.len())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -66,18 +83,8 @@ mod tests {
         fn any_split_decodes_alike(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 0..8), cuts: Vec<prop::sample::Index>) {
             let mut bytes = Vec::new();
             frames.iter().for_each(|frame| encode(frame, &mut bytes));
-            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-            cuts.push(bytes.len());
-            cuts.sort_unstable();
-            let (mut arrived, mut taken, mut at) = (BytesMut::new(), Vec::new(), 0);
-            for cut in cuts {
-                arrived.extend_from_slice(&bytes[at..cut]);
-                at = cut;
-                while let Some(frame) = decode(&mut arrived).unwrap() {
-                    taken.push(frame.to_vec());
-                }
-            }
-            prop_assert_eq!((taken, arrived.len()), (frames, 0));
+            let (taken, left) = in_pieces(&bytes, &cuts, |arrived| decode(arrived).unwrap());
+            prop_assert_eq!((taken, left), (frames, 0));
         }
 
         #[test]

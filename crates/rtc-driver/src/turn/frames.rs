@@ -113,18 +113,8 @@ mod tests {
         fn any_split_decodes_alike(messages in prop::collection::vec(message(), 0..8), cuts: Vec<prop::sample::Index>) {
             let mut bytes = Vec::new();
             messages.iter().for_each(|message| encode(message, &mut bytes));
-            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-            cuts.push(bytes.len());
-            cuts.sort_unstable();
-            let (mut arrived, mut taken, mut at) = (BytesMut::new(), Vec::new(), 0);
-            for cut in cuts {
-                arrived.extend_from_slice(&bytes[at..cut]);
-                at = cut;
-                while let Some(message) = decode(&mut arrived).unwrap() {
-                    taken.push(message.to_vec());
-                }
-            }
-            prop_assert_eq!((taken, arrived.len()), (messages, 0));
+            let (taken, left) = crate::frames::in_pieces(&bytes, &cuts, |arrived| decode(arrived).unwrap());
+            prop_assert_eq!((taken, left), (messages, 0));
         }
 
         #[test]
