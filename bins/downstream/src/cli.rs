@@ -25,7 +25,8 @@ Sources:
   exec:COMMAND       what a command writes to its standard output, as FLV
   ws://, http:// …   a stream of another server, WS-FLV or HTTP-FLV
   rtmp://, rtmps://  a stream of another server, rtmp://HOST/APP/STREAM
-  rtsp://…           a camera, rtsp://USER:PASSWORD@HOST/PATH; rtsp+udp:// for media by UDP
+  rtsp://…           a camera, rtsp://USER:PASSWORD@HOST/PATH; rtsp+udp:// for media by UDP,
+                     rtsps:// for TLS, with #sha256=FINGERPRINT behind it where the certificate is the camera's own
   listen:ADDRESS     an encoder publishes to http://ADDRESS/live/NAME.flv at the site
   listen:rtmp        an encoder publishes NAME at the site's RTMP port, see --rtmp
   listen:rtsp        the same at its RTSP port, see --rtsp";

@@ -41,7 +41,7 @@ impl FlvPort for Port {
             }
             if sluicegate_rtsp::SCHEMES.contains(&url.scheme()) {
                 let limits = sluicegate_rtsp::Limits::default();
-                return Ok(sluicegate_rtsp::pull(&url, limits, || Ok(publisher)).await?);
+                return Ok(sluicegate_rtsp::pull(&url, &tls, limits, || Ok(publisher)).await?);
             }
             Ok(client::pull(&url, &tls, publisher, Limits::default()).await?)
         })

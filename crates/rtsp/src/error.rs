@@ -9,11 +9,46 @@ use crate::Violation;
 #[non_exhaustive]
 pub enum Error {
     /// The URL names no server; whoever gave it mends it.
-    #[error("an RTSP URL must be rtsp://HOST/PATH, or rtsp+udp://HOST/PATH")]
+    #[error("an RTSP URL must be rtsp://HOST/PATH, rtsps://HOST/PATH or rtsp+udp://HOST/PATH")]
     Url,
-    /// The URL asks for TLS, which pulls do not have; whoever gave it asks without, or through a tunnel.
-    #[error("rtsps:// is pushed to and served, not pulled; use rtsp://, or exec:ffmpeg -i rtsps://… -c copy -f flv -")]
-    Secure,
+    /// The URL asks for TLS and for datagrams, which would be in the clear; whoever gave it asks for one of them.
+    #[error("media by UDP are not encrypted; use rtsps://, where they come on the connection, or rtsp+udp://")]
+    SecureDatagrams,
+    /// What follows `#` is no fingerprint, or stands where there is no certificate; whoever gave the URL mends it.
+    #[error(
+        "behind # an rtsps:// URL may have sha256= and the 64 hexadecimal digits of the server's certificate, and no other URL"
+    )]
+    Fingerprint,
+    /// The server's certificate is not trusted; the operator says so, or not.
+    #[error(
+        "{host} shows a certificate that is not trusted; if it is the server's own, put #sha256={shown} behind the URL, \
+         or let this system trust its authority"
+    )]
+    Untrusted {
+        /// Host and port.
+        host: String,
+        /// The certificate that it shows.
+        shown: crate::Fingerprint,
+        /// Why it is not trusted.
+        source: Box<Self>,
+    },
+    /// The server shows another certificate than the URL has; the operator looks whether it was renewed.
+    #[error("{host} shows another certificate than the URL tells; if it was renewed, it is #sha256={shown} now")]
+    OtherCertificate {
+        /// Host and port.
+        host: String,
+        /// The certificate that it shows.
+        shown: crate::Fingerprint,
+    },
+    /// What answers is not TLS; whoever gave the URL asks without, or at another port.
+    #[error("{host} does not speak TLS; use rtsp://, or the port where it does")]
+    NotSecure {
+        /// Host and port.
+        host: String,
+    },
+    /// The server sends by UDP only, which would be in the clear; the operator asks for `rtsp+udp:`, or not.
+    #[error("the server takes TLS for its commands only and sends media by UDP (461)")]
+    DatagramsOnly,
     /// The server cannot be reached, refuses, or breaks the protocol.
     #[error("{doing}")]
     Protocol {
@@ -69,6 +104,9 @@ pub enum Error {
     /// The server wants credentials of a kind that we do not have.
     #[error("the server wants other credentials than the URL has")]
     Credentials,
+    /// User and password of the URL are not those of the server; whoever gave the URL mends it.
+    #[error("the server does not take the user and password of the URL (401 Unauthorized)")]
+    Login,
     /// The tracks of the stream have become others than those that were described.
     #[error("the stream's tracks have changed")]
     Changed,

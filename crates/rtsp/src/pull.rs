@@ -11,9 +11,11 @@ use retina::client::{
 };
 use retina::codec::{CodecItem, FrameFormat};
 use sluicegate_hub::{Ended, Publisher};
+use sluicegate_net::tls::ClientTls;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::between::Between;
 use crate::tracks::{Chosen, choose, encodings, expects};
 use crate::{Address, Error, Transport, metrics};
 
@@ -50,72 +52,89 @@ impl Limits {
     }
 }
 
-/// Publishes the stream at `url` until it ends. The publisher is made when the server begins to send.
+/// Publishes the stream at `url` until it ends, by TLS from servers that `tls` trusts or whose fingerprint the URL has. The
+/// publisher is made when the server begins to send.
 ///
 /// # Errors
 /// The server cannot be reached, refuses, has nothing that can be carried, or falls silent; or the stream was cut here.
 pub async fn pull(
     url: &Url,
-    limits: Limits,
-    publish: impl FnOnce() -> Result<Publisher, sluicegate_hub::Error>,
-) -> Result<(), Error> {
-    // The library panics on some answers, such as a session's number with a space behind it. A camera must not end more
-    // than its own pull by that.
-    AssertUnwindSafe(run(url, limits, publish)).catch_unwind().await.unwrap_or(Err(Error::Library))
-}
-
-async fn run(
-    url: &Url,
+    tls: &ClientTls,
     limits: Limits,
     publish: impl FnOnce() -> Result<Publisher, sluicegate_hub::Error>,
 ) -> Result<(), Error> {
     let address = Address::parse(url)?;
-    let credentials = address.credentials.map(|(username, password)| Credentials { username, password });
-    // Some cameras give each track a session's number of its own, and mean the first.
-    let options = SessionOptions::default().creds(credentials).user_agent(AGENT.to_owned());
-    let options = options.session_id(SessionIdPolicy::UseFirst);
-    let describing = Session::describe(address.url, options);
-    let mut session = limits.within("asking for the stream", describing).await?;
-    let mut chosen = choose(session.streams());
-    if chosen.is_empty() {
-        return Err(Error::Unusable { found: encodings(session.streams()) });
-    }
-    set_up(&mut session, &chosen, address.transport, &limits).await?;
-    // Cameras that tell no start of their media are played all the same; these start with their first packet.
-    let how = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
-    let session = limits.within("starting the stream", session.play(how)).await?;
-    let demuxed = session.demuxed();
-    let mut media =
-        demuxed.map_err(|source| Error::Protocol { doing: "taking the stream apart", source: Box::new(source) })?;
-    let publisher = publish()?;
-    publisher.expect(expects(&chosen));
-    metrics::pulled();
-    feed(&mut media, &mut chosen, &publisher, &limits).await
+    // The library has panicked on an answer before. A camera must not end more than its own pull by that.
+    AssertUnwindSafe(run(&address, tls, limits, publish)).catch_unwind().await.unwrap_or(Err(Error::Library))
 }
 
-async fn set_up(
-    session: &mut Session<Described>,
-    chosen: &[Chosen],
-    transport: Transport,
-    limits: &Limits,
+async fn run(
+    address: &Address,
+    tls: &ClientTls,
+    limits: Limits,
+    publish: impl FnOnce() -> Result<Publisher, sluicegate_hub::Error>,
 ) -> Result<(), Error> {
-    if chosen.len() < session.streams().len() {
-        let found = encodings(session.streams());
-        tracing::info!(found, taken = ?chosen.iter().map(|track| track.codec.name()).collect::<Vec<_>>(), "a part is left out");
-    }
-    let mut by = transport;
-    for (place, track) in chosen.iter().enumerate() {
-        let first = place == 0;
-        match set_up_track(session, track, by, limits).await {
-            Err(error) if first && error.is_other_transport() => {
-                by = by.other();
-                tracing::info!(?by, "the server does not send by the way that was asked for; trying the other");
-                set_up_track(session, track, by, limits).await?;
-            }
-            done => done?,
+    let mut opened = Opened::describe(address, address.transport, tls, &limits).await?;
+    match opened.set_up(&limits).await {
+        Err(error) if error.is_other_transport() && address.is_secure() => return Err(Error::DatagramsOnly),
+        Err(error) if error.is_other_transport() => {
+            let by = address.transport.other();
+            tracing::info!(?by, "the server does not send by the way that was asked for; trying the other");
+            // The connection before ends afterwards: a server that takes the stream down between the two refuses.
+            let mut other = Opened::describe(address, by, tls, &limits).await?;
+            other.set_up(&limits).await?;
+            opened = other;
         }
+        done => done?,
     }
-    Ok(())
+    let Opened { session, chosen, mut between, .. } = opened;
+    let done = play(session, chosen, &limits, publish).await;
+    between.as_mut().and_then(Between::trouble).map_or(done, Err)
+}
+
+/// A stream that the server has described.
+struct Opened {
+    session: Session<Described>,
+    chosen: Vec<Chosen>,
+    by: Transport,
+    /// Where media come on the connection. Datagrams have to come to the library itself, which then speaks to the server
+    /// itself.
+    between: Option<Between>,
+}
+
+impl Opened {
+    async fn describe(address: &Address, by: Transport, tls: &ClientTls, limits: &Limits) -> Result<Self, Error> {
+        // Some cameras give each track a session's number of its own, and mean the first.
+        let options = SessionOptions::default().user_agent(AGENT.to_owned()).session_id(SessionIdPolicy::UseFirst);
+        let (url, options, mut between) = if by == Transport::Udp {
+            let credentials =
+                address.credentials.clone().map(|(username, password)| Credentials { username, password });
+            (address.url.clone(), options.creds(credentials), None)
+        } else {
+            let between = Between::start(address, tls, limits.answer).await?;
+            (between.url.clone(), options, Some(between))
+        };
+        let described = limits.within("asking for the stream", Session::describe(url, options)).await;
+        let session = described.map_err(|error| between.as_mut().and_then(Between::trouble).unwrap_or(error))?;
+        let chosen = choose(session.streams());
+        if chosen.is_empty() {
+            return Err(Error::Unusable { found: encodings(session.streams()) });
+        }
+        Ok(Self { session, chosen, by, between })
+    }
+
+    async fn set_up(&mut self, limits: &Limits) -> Result<(), Error> {
+        let Self { session, chosen, by, between } = self;
+        if chosen.len() < session.streams().len() {
+            let found = encodings(session.streams());
+            tracing::info!(found, taken = ?chosen.iter().map(|track| track.codec.name()).collect::<Vec<_>>(), "a part is left out");
+        }
+        for track in chosen {
+            let done = set_up_track(session, track, *by, limits).await;
+            done.map_err(|error| between.as_mut().and_then(Between::trouble).unwrap_or(error))?;
+        }
+        Ok(())
+    }
 }
 
 async fn set_up_track(
@@ -130,6 +149,24 @@ async fn set_up_track(
     };
     let how = SetupOptions::default().transport(transport).frame_format(FrameFormat::MP4);
     limits.within("setting up the stream", session.setup(track.index, how)).await
+}
+
+async fn play(
+    session: Session<Described>,
+    mut chosen: Vec<Chosen>,
+    limits: &Limits,
+    publish: impl FnOnce() -> Result<Publisher, sluicegate_hub::Error>,
+) -> Result<(), Error> {
+    // Cameras that tell no start of their media are played all the same; these start with their first packet.
+    let how = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
+    let session = limits.within("starting the stream", session.play(how)).await?;
+    let demuxed = session.demuxed();
+    let mut media =
+        demuxed.map_err(|source| Error::Protocol { doing: "taking the stream apart", source: Box::new(source) })?;
+    let publisher = publish()?;
+    publisher.expect(expects(&chosen));
+    metrics::pulled();
+    feed(&mut media, &mut chosen, &publisher, limits).await
 }
 
 async fn feed(media: &mut Demuxed, chosen: &mut [Chosen], publisher: &Publisher, limits: &Limits) -> Result<(), Error> {

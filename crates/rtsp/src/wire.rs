@@ -5,15 +5,15 @@ use bytes::{Buf, Bytes, BytesMut};
 pub(crate) mod rtp;
 
 /// Bytes of a message's first line and headers. Real ones have some hundred; digest credentials make the longest.
-const MAX_HEAD: usize = 16 << 10;
+pub(crate) const MAX_HEAD: usize = 16 << 10;
 /// Headers of a message.
 const MAX_HEADERS: usize = 64;
 /// Bytes of a message's body. Session descriptions have about one KiB.
-const MAX_BODY: usize = 64 << 10;
+pub(crate) const MAX_BODY: usize = 64 << 10;
 /// `$`, which begins interleaved data.
-const DOLLAR: u8 = b'$';
+pub(crate) const DOLLAR: u8 = b'$';
 /// `$`, channel and length.
-const FRAME_HEAD: usize = 4;
+pub(crate) const FRAME_HEAD: usize = 4;
 
 /// What a peer says that it must not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -221,20 +221,29 @@ impl Reader {
         Some(Item::Data { channel, payload: self.buffer.split_to(length).freeze() })
     }
 
-    /// The length of the head with its empty line; lines may end without a carriage return.
+    /// The length of the head with its empty line.
     fn head_length(&mut self) -> Option<usize> {
-        let from = self.searched.saturating_sub(3);
-        let searched = self.buffer.get(from..).unwrap_or_default();
-        for (at, &byte) in searched.iter().enumerate() {
-            let rest = searched.get(at.saturating_add(1)..).unwrap_or_default();
-            let ends = if rest.starts_with(b"\n") { 2 } else { 3 };
-            if byte == b'\n' && (ends == 2 || rest.starts_with(b"\r\n")) {
-                return Some(from.saturating_add(at).saturating_add(ends));
-            }
+        let length = head_length(&self.buffer, self.searched);
+        if length.is_none() {
+            self.searched = self.buffer.len();
         }
-        self.searched = self.buffer.len();
-        None
+        length
     }
+}
+
+/// The length of a head with its empty line, of which the first bytes were `searched` in vain; lines may end without a
+/// carriage return.
+pub(crate) fn head_length(bytes: &[u8], searched: usize) -> Option<usize> {
+    let from = searched.saturating_sub(3);
+    let rest = bytes.get(from..).unwrap_or_default();
+    for (at, &byte) in rest.iter().enumerate() {
+        let rest = rest.get(at.saturating_add(1)..).unwrap_or_default();
+        let ends = if rest.starts_with(b"\n") { 2 } else { 3 };
+        if byte == b'\n' && (ends == 2 || rest.starts_with(b"\r\n")) {
+            return Some(from.saturating_add(at).saturating_add(ends));
+        }
+    }
+    None
 }
 
 fn parse(head: &str) -> Result<Message, Violation> {
@@ -258,7 +267,8 @@ fn parse(head: &str) -> Result<Message, Violation> {
     Ok(Message { start, headers, body: Bytes::new() })
 }
 
-fn start(line: &str) -> Option<Start> {
+/// A first line, `None` for what is none.
+pub(crate) fn start(line: &str) -> Option<Start> {
     if let Some(rest) = line.strip_prefix("RTSP/1.") {
         let status = rest.split_ascii_whitespace().nth(1)?;
         return Some(Start::Answer { status: status.parse().ok()? });

@@ -50,7 +50,7 @@ impl std::str::FromStr for Source {
             None if text == "listen" => Ok(Self::Listen),
             _ => Err(bad(
                 "it begins with none of file:, exec:, ws://, wss://, http://, https://, rtmp://, rtmps://, rtsp://, \
-                 rtsp+udp:// and is not listen",
+                 rtsps://, rtsp+udp:// and is not listen",
             )),
         }
     }
@@ -81,7 +81,7 @@ fn masked(url: &Url) -> String {
 
 impl Source {
     /// The schemes of pulls.
-    pub const SCHEMES: [&'static str; 8] = ["ws", "wss", "http", "https", "rtmp", "rtmps", "rtsp", "rtsp+udp"];
+    pub const SCHEMES: [&'static str; 9] = ["ws", "wss", "http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "rtsp+udp"];
 
     const fn kind(&self) -> &'static str {
         match self {
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(source("listen").unwrap(), Source::Listen);
         assert_eq!(source("rtsp://admin:hidden@host/a").unwrap().to_string(), "rtsp://admin:***@host/a");
         assert_eq!(source("rtmp://host/a/b?token=hidden").unwrap().to_string(), "rtmp://host/a/b?***");
-        for url in ["wss://host/live/a.flv", "rtmp://host/live/a", "rtsp+udp://host/a"] {
+        for url in ["wss://host/live/a.flv", "rtmp://host/live/a", "rtsps://host/a#b", "rtsp+udp://host/a"] {
             assert!(matches!(source(url).unwrap(), Source::Pull(_)), "{url}");
         }
         for text in ["", "file:", "exec:", "rtp://host/a", "rtsp://", "sample.flv", "http://", "rtmp://"] {

@@ -1,4 +1,4 @@
-//! RTSP in the table of relays: pushes to `rtsp:` and `rtsps:` URLs, pulls from `rtsp:` URLs.
+//! RTSP in the table of relays: pushes to `rtsp:` and `rtsps:` URLs, pulls from these and `rtsp+udp:`.
 
 use sluicegate_hub::relay::{Direction, Progress, Spec, Target, TargetError, Transfer};
 use sluicegate_hub::{Hub, Publish, StreamName, Viewer};
@@ -47,7 +47,7 @@ impl RtspTarget {
             progress.playing();
             Ok(publisher)
         };
-        match stopped.run_until_cancelled(pull(&url, Limits::default(), publish)).await {
+        match stopped.run_until_cancelled(pull(&url, &self.tls, Limits::default(), publish)).await {
             Some(Err(error)) => Err(Box::<Error>::new(error)),
             _ => Ok(()),
         }

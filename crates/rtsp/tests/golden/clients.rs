@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::script::{Item, Script, Server, ask, header, keep, packets};
-use crate::{Seen, seen_while};
+use crate::{Seen, seen_while, trust};
 
 const PUBLISHER: &str = "ffmpeg_publishes_to_gstreamer";
 const CAMERA: &str = "ffmpeg_plays_from_gstreamer";
@@ -145,7 +145,7 @@ async fn ffmpeg_and_gstreamer_play() {
     let url = format!("rtsp://{}/main", camera.address).parse().unwrap();
     // The camera keeps what is behind its first picture: nobody notifies it.
     let limits = Limits { silence: PATIENCE, ..Limits::default() };
-    let pulling = pull(&url, limits, || port.hub.publish(&name, Publish::by("test")));
+    let pulling = pull(&url, trust(), limits, || port.hub.publish(&name, Publish::by("test")));
     tokio::select! {
         end = pulling => unreachable!("{end:?}"),
         () = play(port.address) => {}
@@ -182,7 +182,7 @@ async fn pushed(script: &Script) -> Result<Vec<Item>, Error> {
     camera.looks.notify_one();
     let source = format!("rtsp://{}/main", camera.address).parse().unwrap();
     let target = format!("rtsp://{}/record", server.address).parse().unwrap();
-    let feeding = pull(&source, Limits::default(), || hub.publish(&name, Publish::by("test")));
+    let feeding = pull(&source, trust(), Limits::default(), || hub.publish(&name, Publish::by("test")));
     let tls = ClientTls::insecure().unwrap();
     let pushing = push(&target, &tls, subscriber, &output, stop.clone(), || {});
     let got = || async {

@@ -7,11 +7,13 @@ mod clients;
 mod passwords;
 mod script;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sluicegate_hub::{Batch, Hub, Publish, StreamName, Subscriber, Viewer};
 use sluicegate_media::Kind;
+use sluicegate_net::tls::ClientTls;
 use sluicegate_rtsp::{Error, Limits, pull};
 use sluicegate_testbed::soon;
 use tokio::sync::Notify;
@@ -35,6 +37,12 @@ impl Pulled {
     }
 }
 
+/// Nothing here is by TLS.
+fn trust() -> &'static ClientTls {
+    static TRUST: LazyLock<ClientTls> = LazyLock::new(|| ClientTls::insecure().unwrap());
+    &TRUST
+}
+
 /// Pulls from a server that follows the script.
 async fn pulled(script: &Script) -> Pulled {
     let server = Server::start(script).await;
@@ -44,7 +52,7 @@ async fn pulled(script: &Script) -> Pulled {
     let url = format!("rtsp://{}/main", server.address).parse().unwrap();
     let limits = Limits { answer: Duration::from_secs(10), silence: Duration::from_secs(3) };
     let pulling = async {
-        let end = pull(&url, limits, || hub.publish(&name, Publish::by("test"))).await;
+        let end = pull(&url, trust(), limits, || hub.publish(&name, Publish::by("test"))).await;
         (end, hub.stream(&name).map(|status| status.tracks).unwrap_or_default())
     };
     let (frames, (end, status)) = seen_while(pulling, viewer, &server.looks).await;

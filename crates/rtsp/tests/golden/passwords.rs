@@ -7,7 +7,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use sluicegate_hub::{Hub, Publish, StreamName, Viewer};
-use sluicegate_net::tls::ClientTls;
 use sluicegate_rtsp::{Limits, Output, pull, push};
 use sluicegate_testbed::soon;
 use tokio::io::AsyncWriteExt;
@@ -15,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::script::{Item, Script, Server, header, next};
+use crate::trust;
 
 const USER: &str = "ad min";
 const PASSWORD: &str = "p:\"\u{e9}@ss";
@@ -128,7 +128,7 @@ async fn cameras_get_the_answer_to_their_challenge() {
         let hub = Hub::new(sluicegate_hub::Config::default()).unwrap();
         let name = StreamName::parse("cams/door").unwrap();
         let url = with_login(address);
-        let pulling = pull(&url, Limits::default(), || hub.publish(&name, Publish::by("test")));
+        let pulling = pull(&url, trust(), Limits::default(), || hub.publish(&name, Publish::by("test")));
         let told = soon("the end", pulling).await.unwrap_err().reason();
         assert!(!told.contains(PASSWORD), "{told}");
         check(&shown.lock().unwrap(), answer, "DESCRIBE", challenges);
@@ -142,13 +142,13 @@ async fn servers_that_are_pushed_to_get_it_too() {
     let (output, name) = (Output::new(&hub), StreamName::parse("cams/door").unwrap());
     let source = format!("rtsp://{}/main", camera.address).parse().unwrap();
     // The camera keeps what is behind its first picture, so the stream stays.
-    let pulling = pull(&source, Limits::default(), || hub.publish(&name, Publish::by("test")));
+    let pulling = pull(&source, trust(), Limits::default(), || hub.publish(&name, Publish::by("test")));
     let pushing = async {
         for (challenges, answer) in CHALLENGES {
             let (address, shown) = doorkeeper(challenges).await;
-            let (tls, subscriber) = (ClientTls::insecure().unwrap(), hub.subscribe(&name, Viewer::by("relay")));
+            let (tls, subscriber) = (trust(), hub.subscribe(&name, Viewer::by("relay")));
             let url = with_login(address);
-            let pushing = push(&url, &tls, subscriber, &output, CancellationToken::new(), || {});
+            let pushing = push(&url, tls, subscriber, &output, CancellationToken::new(), || {});
             let told = soon("the end", pushing).await.unwrap_err().reason();
             assert!(!told.contains(PASSWORD), "{told}");
             check(&shown.lock().unwrap(), answer, "ANNOUNCE", challenges);

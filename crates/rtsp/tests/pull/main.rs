@@ -3,14 +3,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sluicegate_hub::{Hub, Publish, StreamName, Subscriber, Viewer};
 use sluicegate_media::Kind;
+use sluicegate_net::tls::ClientTls;
 use sluicegate_rtsp::{Error, Limits, pull};
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::Program;
 use sluicegate_testbed::soon;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use url::Url;
@@ -34,6 +37,12 @@ async fn camera_by(python: &Path, launch: &str, more: &[&str]) -> (Program, Url)
     let mut program = Program::spawn("camera", &mut command);
     let url = program.says("listening on ").await;
     (program, url.parse().unwrap())
+}
+
+/// What this machine trusts.
+fn trust() -> &'static ClientTls {
+    static TRUST: LazyLock<ClientTls> = LazyLock::new(|| ClientTls::native().unwrap());
+    &TRUST
 }
 
 fn hub() -> (Hub, StreamName, Subscriber) {
@@ -61,7 +70,7 @@ async fn watch(url: &Url, pictures: usize) -> (Vec<&'static str>, i64) {
         (status.tracks.iter().map(|track| track.codec).collect(), last[0] - last[1])
     };
     tokio::select! {
-        done = pull(url, Limits::default(), || hub.publish(&name, Publish::by("test"))) => unreachable!("{done:?}"),
+        done = pull(url, trust(), Limits::default(), || hub.publish(&name, Publish::by("test"))) => unreachable!("{done:?}"),
         seen = soon("pictures", watching) => seen,
     }
 }
@@ -92,12 +101,73 @@ async fn a_camera_that_sends_in_one_way_only_is_asked_for_that() {
     }
 }
 
-#[tokio::test]
-async fn tls_is_refused_in_words() {
-    let url = "rtsps://127.0.0.1:9/main".parse().unwrap();
+/// A certificate with its key in a file, as a camera makes its own.
+fn certificate(folder: &Path) -> String {
+    let made = rcgen::generate_simple_self_signed(["camera".to_owned()]).unwrap();
+    let path = folder.join("camera.pem");
+    std::fs::write(&path, made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
+    path.display().to_string()
+}
+
+async fn refused(url: &Url) -> Error {
     let (hub, name, _viewer) = hub();
-    let refused = pull(&url, Limits::default(), || hub.publish(&name, Publish::by("test"))).await.unwrap_err();
-    assert!(refused.to_string().contains("rtsps:// is pushed to and served, not pulled"), "{refused}");
+    let limits = Limits { answer: Duration::from_secs(10), silence: Duration::from_secs(3) };
+    soon("a refusal", pull(url, trust(), limits, || hub.publish(&name, Publish::by("test")))).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn tls_of_a_camera_whose_certificate_is_its_own() {
+    let Some(python) = find(Peer::GstRtspServer) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let launch = format!("{PICTURES} ! {H264} {SOUND} ! {AAC}");
+    let (mut camera, mut url) = camera_by(&python, &launch, &["digest", "0", "any", &certificate(folder.path())]).await;
+    assert_eq!(url.scheme(), "rtsps");
+    // The camera made the fingerprint that it prints.
+    let shown = camera.says("certificate ").await.trim().to_owned();
+    url.set_username("admin").unwrap();
+    url.set_password(Some("p@ss")).unwrap();
+    let told = refused(&url).await;
+    assert!(matches!(told, Error::Untrusted { .. }), "{told:?}");
+    let told = told.reason();
+    assert!(told.contains(&format!("put #sha256={shown} behind the URL")) && told.contains("UnknownIssuer"), "{told}");
+    url.set_fragment(Some(&format!("sha256={}", "00".repeat(32))));
+    let told = refused(&url).await;
+    let words = format!("shows another certificate than the URL tells; if it was renewed, it is #sha256={shown} now");
+    assert!(told.reason().contains(&words), "{told}");
+    url.set_fragment(Some(&format!("sha256={shown}")));
+    let (codecs, apart) = watch(&url, 60).await;
+    assert_eq!(codecs, ["h264", "aac"]);
+    assert!(apart.abs() < 500, "{apart} ms apart");
+    url.set_password(Some("wrong")).unwrap();
+    let told = refused(&url).await;
+    assert!(matches!(told, Error::Login), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_camera_by_tls_that_sends_by_udp_only_is_not_pulled_in_the_clear() {
+    let Some(python) = find(Peer::GstRtspServer) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (mut camera, mut url) =
+        camera_by(&python, &format!("{PICTURES} ! {H264}"), &["digest", "0", "udp", &certificate(folder.path())]).await;
+    let shown = camera.says("certificate ").await.trim().to_owned();
+    url.set_username("admin").unwrap();
+    url.set_password(Some("p@ss")).unwrap();
+    url.set_fragment(Some(&format!("sha256={shown}")));
+    let told = refused(&url).await;
+    assert!(matches!(told, Error::DatagramsOnly), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_says_so() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("rtsps://{}/x", server.local_addr().unwrap()).parse().unwrap();
+    let answering = async {
+        let (mut socket, _) = server.accept().await.unwrap();
+        socket.write_all(b"RTSP/1.0 400 Bad Request\r\n\r\n").await.unwrap();
+        socket
+    };
+    let (told, _socket) = tokio::join!(refused(&url), answering);
+    assert!(told.to_string().ends_with("does not speak TLS; use rtsp://, or the port where it does"), "{told}");
 }
 
 #[tokio::test]
@@ -124,7 +194,7 @@ async fn a_password_by_basic_and_digest() {
     for access in ["basic", "digest"] {
         let (_camera, mut url) = camera(&python, &format!("{PICTURES} ! {H264}"), access).await;
         let (hub, name, _viewer) = hub();
-        let refused = pull(&url, Limits::default(), || hub.publish(&name, Publish::by("test")));
+        let refused = pull(&url, trust(), Limits::default(), || hub.publish(&name, Publish::by("test")));
         let refused = soon("a refusal", refused).await.unwrap_err();
         let cause = std::error::Error::source(&refused).unwrap().to_string();
         assert!(cause.contains("401") || cause.to_lowercase().contains("unauthorized"), "{cause}");
@@ -143,7 +213,7 @@ async fn a_camera_that_goes_away_or_never_answers() {
     let publishing = name.clone();
     let pulling = tokio::spawn(async move {
         let limits = Limits { answer: Duration::from_secs(10), ..limits };
-        pull(&url, limits, || hub.publish(&publishing, Publish::by("test"))).await
+        pull(&url, trust(), limits, || hub.publish(&publishing, Publish::by("test"))).await
     });
     soon("a picture", viewer.next()).await.unwrap();
     camera.kill().await;
@@ -153,7 +223,8 @@ async fn a_camera_that_goes_away_or_never_answers() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("rtsp://{}/x", silent.local_addr().unwrap()).parse().unwrap();
     let (hub, name, _) = self::hub();
-    let late = soon("an error", pull(&url, limits, || hub.publish(&name, Publish::by("test")))).await.unwrap_err();
+    let late =
+        soon("an error", pull(&url, trust(), limits, || hub.publish(&name, Publish::by("test")))).await.unwrap_err();
     assert!(matches!(late, Error::Late { doing: "asking for the stream", .. }), "{late}");
     assert_eq!(hub.stream(&name), None);
 }
