@@ -13,6 +13,7 @@ mod repeats;
 mod reports;
 mod sending;
 mod signalling;
+mod sources;
 mod srtp;
 #[cfg(test)]
 mod tests;
@@ -84,6 +85,7 @@ pub(crate) struct RtcSession {
     candidates: usize,
     handshake_bytes: usize,
     handshake: handshake::Handshake,
+    sources: sources::Sources,
     /// DTLS that came before ICE chose a path. The stack drops it, and the peer repeats it only a second later.
     early: Vec<TaggedBytesMut>,
     passive: passive::Passive,
@@ -246,8 +248,11 @@ impl RtcSession {
 
     /// What the stack is to see of a datagram.
     fn admit(&mut self, data: BytesMut) -> Option<BytesMut> {
-        if !matches!(classify(&data), Kind::Dtls) {
-            return Some(data);
+        match classify(&data) {
+            Kind::Dtls => {}
+            // There are no keys before, and nothing is read.
+            Kind::Rtp if self.phase == Phase::Up => return self.sources.admits(&data).then_some(data),
+            _ => return Some(data),
         }
         self.look_for_goodbye = true;
         if holds_forged_cipher_change(&data) {

@@ -85,6 +85,7 @@ impl Stack {
             candidates: 0,
             handshake_bytes: 0,
             handshake: super::handshake::Handshake::default(),
+            sources: super::sources::Sources::default(),
             early: Vec::new(),
             passive: super::passive::Passive::default(),
             look_for_goodbye: false,

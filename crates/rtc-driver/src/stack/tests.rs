@@ -57,3 +57,16 @@ fn what_is_not_held_back_may_come_again() {
     come(&mut session, &done);
     assert_eq!(session.early.len(), 1);
 }
+
+/// The stack makes a state for each source before it knows whether a packet is forged: 300 bytes of each datagram.
+#[test]
+fn sources_are_bounded_once_there_are_keys() {
+    let mut session = session();
+    session.phase = Phase::Up;
+    let packet = |source: u32| {
+        BytesMut::from(&[&[0x80, 96, 0, 1, 0, 0, 0, 0][..], &source.to_be_bytes(), &[0; 20]].concat()[..])
+    };
+    let admitted = (0..10_000).filter(|source| session.admit(packet(*source)).is_some()).count();
+    assert!((1..1_000).contains(&admitted), "{admitted}");
+    assert!(session.admit(packet(0)).is_some());
+}
