@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use sluicegate_testbed::media::{self, Decoded, decode};
+use sluicegate_testbed::media::{self, Decoded, decode, decode_uneven};
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::Program;
 use sluicegate_testbed::{api, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
 const LAUNCH: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1 \
@@ -78,4 +80,76 @@ async fn an_encoder_publishes_at_the_site_and_a_recorder_there_plays() {
     // ffmpeg asks for UDP first.
     let played = decode(&ffmpeg, &without, 50).await;
     assert!(played.pictures == 50 && played.complaints.ends_with("461 Unsupported Transport"), "{played:?}");
+}
+
+/// A message of a stream: its head and body.
+async fn message(from: &mut TcpStream) -> Option<String> {
+    let mut text = Vec::new();
+    loop {
+        text.push(from.read_u8().await.ok()?);
+        let Some(head) = text.strip_suffix(b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(head).to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+        let mut body = vec![0; length.unwrap_or_default()];
+        from.read_exact(&mut body).await.ok()?;
+        return String::from_utf8([text, body].concat()).ok();
+    }
+}
+
+/// What a cheap camera makes of an answer to `SETUP`: no channels, another source than that of the packets, and a number
+/// with a space behind it.
+fn oddly(answer: &str) -> String {
+    let odd = answer.split("\r\n").map(|line| match line.split_once(": ") {
+        Some(("Transport", _)) => "Transport: RTP/AVP/TCP;unicast;ssrc=0BADCAFE".to_owned(),
+        Some(("Session", value)) => format!("Session: {} ; timeout=", value.split(';').next().unwrap()),
+        _ => line.to_owned(),
+    });
+    odd.collect::<Vec<_>>().join("\r\n")
+}
+
+/// A camera behind this port whose answers to `SETUP` are odd; how many of these it has given is in what it returns.
+async fn odd_camera(port: String) -> (u16, tokio::sync::watch::Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (own, (given, count)) = (listener.local_addr().unwrap().port(), tokio::sync::watch::channel(0));
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut camera = TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
+            let given = given.clone();
+            tokio::spawn(async move {
+                while let Some(asked) = message(&mut client).await {
+                    camera.write_all(asked.as_bytes()).await.unwrap();
+                    if asked.starts_with("PLAY") {
+                        // The end of either is all the same.
+                        let _ = copy_bidirectional(&mut client, &mut camera).await;
+                        return;
+                    }
+                    let mut answer = message(&mut camera).await.unwrap();
+                    if asked.starts_with("SETUP") && answer.contains(" 200 ") {
+                        answer = oddly(&answer);
+                        given.send_modify(|given| *given += 1);
+                    }
+                    client.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    (own, count)
+}
+
+#[tokio::test]
+async fn a_camera_with_odd_answers_is_shown() {
+    let (Some(ffmpeg), Some(python)) = (find(Peer::Ffmpeg), find(Peer::GstRtspServer)) else { return };
+    let (_camera, behind) = camera(&python, "0").await;
+    let (port, given) = odd_camera(behind).await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = |name: &str| folder.path().join(name).display().to_string();
+    let mut upstream = Program::start("upstream", &["--listen", "127.0.0.1:0", "--state-dir", &state("upstream")]);
+    let address = upstream.address().await;
+    let (source, dial) = (format!("cams/yard=rtsp://admin:p%40ss@127.0.0.1:{port}/main"), format!("ws://{address}"));
+    let arguments = ["--upstream", &dial, "--site", "gate", "--state-dir", &state("gate"), "--stream", &source];
+    let _site = Program::start("downstream", &arguments);
+    api::until_site(&address, "gate").await;
+    let good = Decoded { pictures: 50, complaints: String::new() };
+    assert_eq!(decode_uneven(&ffmpeg, &format!("http://{address}/live/cams/yard-gate.flv"), 50).await, good);
+    assert!(*given.borrow() >= 2, "pictures and sound");
 }

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use sluicegate_testbed::media::publish;
+use sluicegate_testbed::media::{self, Decoded, decode_uneven as decode_flv, publish};
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::Program;
 use sluicegate_testbed::{api, soon, until};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::stage::{STREAM, Site, Upstream};
+use crate::stage::{SITE, STREAM, Site, Upstream};
 
 /// An upstream with a port for RTSP, that port, and the folder of its configuration.
 pub(crate) async fn start(more: &str) -> (Upstream, String, TempDir) {
@@ -34,6 +34,15 @@ pub(crate) async fn decode(ffmpeg: &Path, url: &str, by: &str) -> (usize, usize,
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let count = |kind: &str| text.lines().filter(|line| line.starts_with(kind)).count();
     (count("0,"), count("1,"), String::from_utf8_lossy(&output.stderr).trim().to_owned())
+}
+
+/// Publishes the sample without end, on the connection.
+fn publish_by_rtsp(ffmpeg: &Path, url: &str) -> Program {
+    let mut command = Command::new(ffmpeg);
+    command.args(["-hide_banner", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i"]).arg(media::sample());
+    command.args(["-c", "copy", "-f", "rtsp", "-rtsp_transport", "tcp", url]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    Program::spawn("ffmpeg", &mut command)
 }
 
 async fn plays(ffmpeg: &Path, url: &str, by: &str) {
@@ -124,6 +133,48 @@ async fn relays_go_from_host_to_host() {
     // A name that is taken there is told.
     let refused = relay(&there, "push", "copies/pulled", &format!("rtsp://{port}/live/cams/hall"), "RETRYING").await;
     assert!(refused["reason"].as_str().unwrap_or_default().contains("403"), "{refused}");
+}
+
+/// What of a reason tells how the certificate is trusted.
+fn fingerprint(reason: &str) -> String {
+    let (_, rest) = reason.split_once("put #").unwrap();
+    rest.split(' ').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_server_by_tls_is_pulled_by_a_site_and_by_a_relay_when_its_certificate_is_named() {
+    let Some(ffmpeg) = find(Peer::Ffmpeg) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["camera".to_owned()]).unwrap();
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (certificate, key) = (certificate.display(), key.display());
+    let more = format!(
+        "listen_tls = '127.0.0.1:0'\n[access]\nplay_token = 'look'\n[tls]\ncertificate = '{certificate}'\nkey = '{key}'\n"
+    );
+    let ((mut camera, plain, _a), (here, _, _b)) = tokio::join!(start(&more), start(""));
+    let port = camera.program.says("listening on rtsps://").await.trim_end_matches('/').to_owned();
+    let _publisher = publish_by_rtsp(&ffmpeg, &format!("rtsp://{plain}/live/cams/hall"));
+    let url = format!("rtsps://me:look@{port}/live/cams/hall");
+
+    let refused = relay(&here, "pull", "copies/relay", &url, "RETRYING").await;
+    let named = format!("{url}#{}", fingerprint(refused["reason"].as_str().unwrap()));
+    let pulled = relay(&here, "pull", "copies/named", &named, "PLAYING").await;
+    assert_eq!(pulled["protocol"], "rtsps");
+    let good = Decoded { pictures: 50, complaints: String::new() };
+    assert_eq!(decode_flv(&ffmpeg, &here.url("http", "/live/copies/named.flv"), 50).await, good);
+
+    // A site has it from its configuration, where it is pulled without viewers, or from its command line.
+    let path = folder.path().join("site.toml");
+    std::fs::write(&path, format!("[streams.'cams/door']\nsource = '{url}'\nalways = true\n")).unwrap();
+    let mut site = Site::dial(&here, &["--config", path.to_str().unwrap()]);
+    let told = site.program.says("shows a certificate that is not trusted").await;
+    assert_eq!(format!("{url}#{}", fingerprint(&told)), named);
+    drop(site);
+    let _site = Site::dial(&here, &["--stream", &format!("cams/door={named}")]);
+    api::until_site(&here.address, SITE).await;
+    assert_eq!(decode_flv(&ffmpeg, &here.url("http", &format!("/live/{STREAM}.flv")), 50).await, good);
 }
 
 #[tokio::test]
