@@ -187,12 +187,12 @@ async fn the_plugins_route_pushes_a_sites_stream_by_rtsp() {
         "site = 'cam-7'\npush_targets = ['rtsp://{port}']\n[[upstreams]]\nurl = '{}'\n\
          [streams.'cams/door']\nsource = 'file:{}'\n",
         upstream.url("ws", ""),
-        sluicegate_testbed::media::sample().display()
+        media::sample().display()
     );
     std::fs::write(&path, text).unwrap();
     let state = folder.path().display().to_string();
     let _site = Program::start("downstream", &["--config", path.to_str().unwrap(), "--state-dir", &state]);
-    api::until_site(&upstream.address, crate::stage::SITE).await;
+    api::until_site(&upstream.address, SITE).await;
     let target = format!("rtsp://{port}/copies/door");
     for (route, target) in [("rtsp", target.clone()), ("erwscascade", format!("{target}2"))] {
         let query = format!("/{route}/api/push?streamPath=cams/door&target={target}");
