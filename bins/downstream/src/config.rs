@@ -322,6 +322,12 @@ impl StreamConfig {
                 address.parse().map_err(|_| format!("{:?} is no address, such as 127.0.0.1:8442", address))?;
             return Ok(Parsed { source: Source::Listen, listen: Some(address) });
         }
+        // What is wrong with a fingerprint is known before the camera is wanted.
+        if self.source.starts_with("rtsp")
+            && let Ok(url) = self.source.parse()
+        {
+            sluicegate_rtsp::Address::parse(&url).map_err(|error| error.to_string())?;
+        }
         match self.source.parse() {
             Ok(Source::Listen) => Err("listen needs an address: listen:127.0.0.1:8442".to_owned()),
             Ok(source) => {

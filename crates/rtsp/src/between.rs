@@ -139,3 +139,47 @@ async fn put(to: &mut (impl AsyncWrite + Unpin), mut next: impl FnMut() -> Optio
     let written = tokio::time::timeout(STALL, writing).await;
     Ok(written.map_err(|_| Error::Stalled { after: STALL })??)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(10);
+
+    async fn read(from: &mut TcpStream) -> String {
+        let mut bytes = BytesMut::new();
+        while !bytes.ends_with(b"\r\n\r\n") && from.read_buf(&mut bytes).await.unwrap() > 0 {}
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    async fn tried() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let at = server.local_addr().unwrap();
+        let address = Address::parse(&format!("rtsp://{at}/main").parse().unwrap()).unwrap();
+        let tls = ClientTls::insecure().unwrap();
+        let mut between = Between::start(&address, &tls, WAIT).await.unwrap();
+        let (mut camera, _) = server.accept().await.unwrap();
+        let port = between.url.port().unwrap();
+        let come = || TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+        // Who does not know the number hears nothing, and neither does the server.
+        let mut stranger = come().await.unwrap();
+        stranger.write_all(format!("DESCRIBE rtsp://127.0.0.1:{port}/main RTSP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+        assert_eq!(read(&mut stranger).await, "");
+        let mut library = come().await.unwrap();
+        let asked = format!("DESCRIBE {} RTSP/1.0\r\nCSeq: 1\r\n\r\n", between.url);
+        library.write_all(asked.as_bytes()).await.unwrap();
+        assert_eq!(read(&mut camera).await, format!("DESCRIBE rtsp://{at}/main RTSP/1.0\r\nCSeq: 1\r\n\r\n"));
+        assert!(come().await.is_err(), "there is one connection only");
+        // What the server says wrong is known here before the library sees the end.
+        camera.write_all(b"RTSP/1.0 200 OK\r\nContent-Length: x\r\n\r\n").await.unwrap();
+        assert_eq!(read(&mut library).await, "");
+        let trouble = between.trouble().unwrap();
+        assert!(matches!(trouble, Error::Wire(crate::Violation::Length)), "{trouble}");
+        assert_eq!(read(&mut camera).await, "");
+    }
+
+    #[tokio::test]
+    async fn the_port_is_for_the_library_alone() {
+        tokio::time::timeout(WAIT, tried()).await.unwrap();
+    }
+}

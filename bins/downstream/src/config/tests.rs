@@ -17,7 +17,7 @@ fn the_quick_start_is_a_configuration() {
 
 #[test]
 fn every_fault_is_named() {
-    let line = "--upstream http://x --stream a --stream b//c=file:x --stream d=rtp://x --stream e=listen:y --stream f=listen:rtmp --stream g=listen:rtsp --service w=no";
+    let line = "--upstream http://x --stream a --stream b//c=file:x --stream d=rtp://x --stream e=listen:y --stream f=listen:rtmp --stream g=listen:rtsp --stream h=rtsps+udp://x/y --stream i=rtsps://x/y#sha256=12 --service w=no";
     let text = load(&flags(line)).unwrap_err().to_string();
     let parts = [
         "upstream http://x/: the URL must be ws://",
@@ -27,6 +27,8 @@ fn every_fault_is_named() {
         "stream e: \"y\" is no address",
         "stream f: listen:rtmp needs an address",
         "stream g: listen:rtsp needs an address; use --rtsp",
+        "stream h: media by UDP are not encrypted; use rtsps://",
+        "stream i: behind # an rtsps:// URL may have sha256=",
         "--service w=no",
     ];
     for part in parts {

@@ -7,9 +7,10 @@ use sluicegate_testbed::media::{self, Decoded, decode, decode_uneven};
 use sluicegate_testbed::peer::{Peer, find};
 use sluicegate_testbed::program::Program;
 use sluicegate_testbed::{api, soon};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio::sync::mpsc;
 
 const LAUNCH: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1 \
     ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! rtph264pay name=pay0 pt=96 \
@@ -83,7 +84,7 @@ async fn an_encoder_publishes_at_the_site_and_a_recorder_there_plays() {
 }
 
 /// A message of a stream: its head and body.
-async fn message(from: &mut TcpStream) -> Option<String> {
+async fn message(from: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut text = Vec::new();
     loop {
         text.push(from.read_u8().await.ok()?);
@@ -107,40 +108,50 @@ fn oddly(answer: &str) -> String {
     odd.collect::<Vec<_>>().join("\r\n")
 }
 
-/// A camera behind this port whose answers to `SETUP` are odd; how many of these it has given is in what it returns.
-async fn odd_camera(port: String) -> (u16, tokio::sync::watch::Receiver<usize>) {
+/// A camera behind this port whose answers to `SETUP` are odd, and what it is asked: the methods.
+async fn odd_camera(port: String) -> (u16, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (own, (given, count)) = (listener.local_addr().unwrap().port(), tokio::sync::watch::channel(0));
+    let (own, (heard, methods)) = (listener.local_addr().unwrap().port(), mpsc::unbounded_channel());
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             let mut camera = TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
-            let given = given.clone();
+            let heard = heard.clone();
             tokio::spawn(async move {
                 while let Some(asked) = message(&mut client).await {
+                    heard.send(asked.split(' ').next().unwrap().to_owned()).unwrap();
                     camera.write_all(asked.as_bytes()).await.unwrap();
                     if asked.starts_with("PLAY") {
-                        // The end of either is all the same.
-                        let _ = copy_bidirectional(&mut client, &mut camera).await;
-                        return;
+                        break;
                     }
                     let mut answer = message(&mut camera).await.unwrap();
                     if asked.starts_with("SETUP") && answer.contains(" 200 ") {
                         answer = oddly(&answer);
-                        given.send_modify(|given| *given += 1);
                     }
                     client.write_all(answer.as_bytes()).await.unwrap();
+                }
+                let ((mut asks, mut hears), (mut says, mut takes)) = (client.split(), camera.split());
+                let asking = async {
+                    while let Some(asked) = message(&mut asks).await {
+                        // The test may be over.
+                        let _ = heard.send(asked.split(' ').next().unwrap().to_owned());
+                        takes.write_all(asked.as_bytes()).await.unwrap();
+                    }
+                };
+                tokio::select! {
+                    () = asking => {}
+                    _ = tokio::io::copy(&mut says, &mut hears) => {}
                 }
             });
         }
     });
-    (own, count)
+    (own, methods)
 }
 
 #[tokio::test]
 async fn a_camera_with_odd_answers_is_shown() {
     let (Some(ffmpeg), Some(python)) = (find(Peer::Ffmpeg), find(Peer::GstRtspServer)) else { return };
     let (_camera, behind) = camera(&python, "0").await;
-    let (port, given) = odd_camera(behind).await;
+    let (port, mut methods) = odd_camera(behind).await;
     let folder = tempfile::tempdir().unwrap();
     let state = |name: &str| folder.path().join(name).display().to_string();
     let mut upstream = Program::start("upstream", &["--listen", "127.0.0.1:0", "--state-dir", &state("upstream")]);
@@ -151,5 +162,11 @@ async fn a_camera_with_odd_answers_is_shown() {
     api::until_site(&address, "gate").await;
     let good = Decoded { pictures: 50, complaints: String::new() };
     assert_eq!(decode_uneven(&ffmpeg, &format!("http://{address}/live/cams/yard-gate.flv"), 50).await, good);
-    assert!(*given.borrow() >= 2, "pictures and sound");
+    // When nobody watches any more, the camera is told.
+    let mut asked = Vec::new();
+    while asked.last().is_none_or(|method| method != "TEARDOWN") {
+        asked.push(soon("a goodbye", methods.recv()).await.unwrap());
+    }
+    let first = ["DESCRIBE", "DESCRIBE", "SETUP", "SETUP", "PLAY"];
+    assert_eq!(asked[..first.len()], first, "the second with a password; pictures and sound");
 }

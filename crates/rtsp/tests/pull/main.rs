@@ -101,9 +101,9 @@ async fn a_camera_that_sends_in_one_way_only_is_asked_for_that() {
     }
 }
 
-/// A certificate with its key in a file, as a camera makes its own.
-fn certificate(folder: &Path) -> String {
-    let made = rcgen::generate_simple_self_signed(["camera".to_owned()]).unwrap();
+/// A certificate for a name with its key in a file, as a camera makes its own.
+fn certificate(folder: &Path, name: &str) -> String {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let path = folder.join("camera.pem");
     std::fs::write(&path, made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
     path.display().to_string()
@@ -120,7 +120,8 @@ async fn tls_of_a_camera_whose_certificate_is_its_own() {
     let Some(python) = find(Peer::GstRtspServer) else { return };
     let folder = tempfile::tempdir().unwrap();
     let launch = format!("{PICTURES} ! {H264} {SOUND} ! {AAC}");
-    let (mut camera, mut url) = camera_by(&python, &launch, &["digest", "0", "any", &certificate(folder.path())]).await;
+    let (mut camera, mut url) =
+        camera_by(&python, &launch, &["digest", "0", "any", &certificate(folder.path(), "camera")]).await;
     assert_eq!(url.scheme(), "rtsps");
     // The camera made the fingerprint that it prints.
     let shown = camera.says("certificate ").await.trim().to_owned();
@@ -144,11 +145,33 @@ async fn tls_of_a_camera_whose_certificate_is_its_own() {
 }
 
 #[tokio::test]
+async fn tls_of_a_camera_that_the_machine_trusts() {
+    let Some(python) = find(Peer::GstRtspServer) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let own = certificate(folder.path(), "127.0.0.1");
+    let (_camera, mut url) = camera_by(&python, &format!("{PICTURES} ! {H264}"), &["basic", "0", "any", &own]).await;
+    url.set_username("admin").unwrap();
+    url.set_password(Some("p@ss")).unwrap();
+    let told = refused(&url).await;
+    assert!(matches!(told, Error::Untrusted { .. }), "{told:?}");
+    let trust = ClientTls::with_authorities(Path::new(&own)).unwrap();
+    let (hub, name, mut viewer) = hub();
+    tokio::select! {
+        done = pull(&url, &trust, Limits::default(), || hub.publish(&name, Publish::by("test"))) => unreachable!("{done:?}"),
+        batch = soon("a picture", viewer.next()) => assert!(!batch.unwrap().frames.is_empty()),
+    }
+}
+
+#[tokio::test]
 async fn a_camera_by_tls_that_sends_by_udp_only_is_not_pulled_in_the_clear() {
     let Some(python) = find(Peer::GstRtspServer) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let (mut camera, mut url) =
-        camera_by(&python, &format!("{PICTURES} ! {H264}"), &["digest", "0", "udp", &certificate(folder.path())]).await;
+    let (mut camera, mut url) = camera_by(
+        &python,
+        &format!("{PICTURES} ! {H264}"),
+        &["digest", "0", "udp", &certificate(folder.path(), "camera")],
+    )
+    .await;
     let shown = camera.says("certificate ").await.trim().to_owned();
     url.set_username("admin").unwrap();
     url.set_password(Some("p@ss")).unwrap();
