@@ -39,9 +39,7 @@ async fn a_node_fetches_from_another() {
         assert!(got == Some(bytes(&key, length)), "{length} bytes");
         println!("{length} bytes in {:?}", start.elapsed());
     }
-    let start = Instant::now();
     assert_eq!(within("an end", node.fetch(Key::new(ID, 99), FOUND)).await, None);
-    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,9 +66,9 @@ async fn eight_nodes_fetch_at_once_and_each_gets_its_share() {
         assert!(got == Some(bytes(&Key::new(ID, 0), length)));
         times.push(time);
     }
-    // Sixteen million bytes at eight million a second, in equal shares.
-    let (least, most) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-    assert!(*least > Duration::from_millis(1_500) && *most < Duration::from_secs(4), "{times:?}");
+    // Sixteen million bytes at eight million a second at most, in equal shares.
+    let (least, most) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+    assert!(least > Duration::from_millis(1_500) && most < 2 * least, "{times:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
