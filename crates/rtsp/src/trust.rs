@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -11,10 +11,8 @@ use sluicegate_net::tls::ClientTls;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as TlsError};
 
 use crate::{Address, Error};
 
@@ -67,9 +65,9 @@ pub(crate) async fn dial(address: &Address, tls: &ClientTls, wait: Duration) -> 
         return Ok(Box::new(socket));
     }
     if address.pin.is_some() {
-        let verifier = Arc::new(Pinned::new(address.pin, tls));
-        let shaken = shake(address, tls, verifier.settings(tls), wait).await;
-        return match (shaken, verifier.other()) {
+        let (settings, other) = pinned(address.pin, tls);
+        let shaken = shake(address, tls, settings, wait).await;
+        return match (shaken, other.get().copied()) {
             (Ok(stream), _) => Ok(Box::new(stream)),
             (Err(_), Some(shown)) => Err(Error::OtherCertificate { host: place(address), shown }),
             (Err(error), None) => Err(error),
@@ -84,9 +82,9 @@ pub(crate) async fn dial(address: &Address, tls: &ClientTls, wait: Duration) -> 
     }
     // The verifier of the system does not tell what it was shown, so the operator is told by another look, which ends
     // before anything is said.
-    let verifier = Arc::new(Pinned::new(None, tls));
-    let _ = shake(address, tls, verifier.settings(tls), wait).await;
-    match verifier.other() {
+    let (settings, other) = pinned(None, tls);
+    let _ = shake(address, tls, settings, wait).await;
+    match other.get().copied() {
         Some(shown) => Err(Error::Untrusted { host: place(address), shown, source: Box::new(refused) }),
         None => Err(refused),
     }
@@ -132,67 +130,17 @@ fn is_untrusted(error: &Error) -> bool {
     matches!(cause(source), Some(TlsError::InvalidCertificate(_)))
 }
 
-/// Trusts one certificate, whosever name is on it and whatever its dates, or none.
-#[derive(Debug)]
-struct Pinned {
-    pin: Option<Fingerprint>,
-    /// What was shown instead.
-    other: Mutex<Option<Fingerprint>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl Pinned {
-    fn new(pin: Option<Fingerprint>, tls: &ClientTls) -> Self {
-        Self { pin, other: Mutex::new(None), provider: Arc::clone(tls.without_protocol().crypto_provider()) }
-    }
-
-    fn settings(self: &Arc<Self>, tls: &ClientTls) -> Arc<ClientConfig> {
-        let mut settings = ClientConfig::clone(&tls.without_protocol());
-        settings.dangerous().set_certificate_verifier(Arc::clone(self) as Arc<dyn ServerCertVerifier>);
-        Arc::new(settings)
-    }
-
-    fn other(&self) -> Option<Fingerprint> {
-        *self.other.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        let shown = Fingerprint::of(end_entity);
-        if self.pin == Some(shown) {
-            return Ok(ServerCertVerified::assertion());
+/// Settings that trust one certificate, whosever name is on it and whatever its dates, or none; and what was shown instead.
+fn pinned(pin: Option<Fingerprint>, tls: &ClientTls) -> (Arc<ClientConfig>, Arc<OnceLock<Fingerprint>>) {
+    let other = Arc::new(OnceLock::new());
+    let seen = Arc::clone(&other);
+    let settings = tls.judged_by(move |certificate| {
+        let shown = Fingerprint::of(certificate);
+        if pin == Some(shown) {
+            return Ok(());
         }
-        *self.other.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+        seen.get_or_init(|| shown);
         Err(CertificateError::ApplicationVerificationFailure.into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    });
+    (settings, other)
 }

@@ -56,9 +56,20 @@ impl ClientTls {
     /// TLS cannot be set up.
     pub fn insecure() -> Result<Self, Error> {
         tracing::warn!("certificates are not verified, by configuration");
-        let verifier = Arc::new(TrustsEverybody(provider()));
-        let builder = builder()?.dangerous().with_custom_certificate_verifier(verifier);
+        let builder = builder()?.dangerous().with_custom_certificate_verifier(judged_by(|_| Ok(())));
         Ok(Self::with_protocol(builder.with_no_client_auth()))
+    }
+
+    /// As [`without_protocol`](Self::without_protocol), with another trust: whoever owns the certificate that `judge` lets
+    /// pass, whatever its names, dates and authorities are.
+    #[must_use]
+    pub fn judged_by(
+        &self,
+        judge: impl Fn(&CertificateDer<'_>) -> Result<(), rustls::Error> + Send + Sync + 'static,
+    ) -> Arc<ClientConfig> {
+        let mut config = Arc::unwrap_or_clone(self.without_protocol());
+        config.dangerous().set_certificate_verifier(judged_by(judge));
+        Arc::new(config)
     }
 
     fn trusting(roots: RootCertStore) -> Result<Self, Error> {
@@ -95,20 +106,38 @@ fn native_roots() -> RootCertStore {
     roots
 }
 
-/// Verifies signatures but not whose they are.
-#[derive(Debug)]
-struct TrustsEverybody(Arc<CryptoProvider>);
+/// Verifies signatures itself, and whose they are by a judge.
+struct Judged<J> {
+    judge: J,
+    provider: Arc<CryptoProvider>,
+}
 
-impl ServerCertVerifier for TrustsEverybody {
+fn judged_by<J>(judge: J) -> Arc<dyn ServerCertVerifier>
+where
+    J: Fn(&CertificateDer<'_>) -> Result<(), rustls::Error> + Send + Sync + 'static,
+{
+    Arc::new(Judged { judge, provider: provider() })
+}
+
+impl<J> std::fmt::Debug for Judged<J> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judged").finish_non_exhaustive()
+    }
+}
+
+impl<J> ServerCertVerifier for Judged<J>
+where
+    J: Fn(&CertificateDer<'_>) -> Result<(), rustls::Error> + Send + Sync,
+{
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
+        end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        (self.judge)(end_entity).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -117,7 +146,7 @@ impl ServerCertVerifier for TrustsEverybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -126,10 +155,10 @@ impl ServerCertVerifier for TrustsEverybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
