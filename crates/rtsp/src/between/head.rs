@@ -1,6 +1,6 @@
 //! The head of an answer, changed line by line: what is not touched stays as the server wrote it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::wire::{self, Start};
 
@@ -57,13 +57,7 @@ impl Head {
     }
 
     pub(super) fn encode(&self) -> Bytes {
-        self.lines
-            .iter()
-            .fold(BytesMut::new(), |mut all, line| {
-                all.extend_from_slice(line);
-                all
-            })
-            .freeze()
+        self.lines.concat().into()
     }
 }
 
