@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sluicegate_hub::Expects;
 use sluicegate_media::{Content, Frame, Kind, Timestamp};
+use smallvec::{SmallVec, smallvec};
 
 /// How long the frames of one track wait for the first of the other. Sound that is made for a viewer comes about 100 ms
 /// after the pictures.
@@ -17,6 +18,9 @@ const NEAR: Timestamp = Timestamp::from_millis(500);
 const MAX_BYTES: usize = 32 << 20;
 /// Frames that wait: 20 s of 60 pictures a second and of sound in packets of 10 ms.
 const MAX_FRAMES: usize = 3_200;
+
+/// Frames that go on: one as a rule, all that waited once.
+pub(crate) type Frames = SmallVec<[Frame; 1]>;
 
 /// Holds the first frames of both tracks until they are at about the same time of the stream. Whoever sends all pictures
 /// since a key frame, and the sound of now, sends seconds of pictures before and between the first sound: the hub would
@@ -38,9 +42,9 @@ impl Hold {
     }
 
     /// Takes a frame, and returns those that go on.
-    pub(crate) fn take(&mut self, now: Instant, frame: Frame) -> Vec<Frame> {
+    pub(crate) fn take(&mut self, now: Instant, frame: Frame) -> Frames {
         if self.over {
-            return vec![frame];
+            return smallvec![frame];
         }
         self.since.get_or_insert(now);
         self.bytes += frame.payload.len();
@@ -55,8 +59,8 @@ impl Hold {
     }
 
     /// Returns what has waited long enough.
-    pub(crate) fn timed_out(&mut self, now: Instant) -> Vec<Frame> {
-        if self.due().is_some_and(|due| due <= now) { self.let_go() } else { Vec::new() }
+    pub(crate) fn timed_out(&mut self, now: Instant) -> Frames {
+        if self.due().is_some_and(|due| due <= now) { self.let_go() } else { Frames::new() }
     }
 
     /// When [`timed_out`](Self::timed_out) has something to return.
@@ -74,7 +78,7 @@ impl Hold {
     }
 
     /// All frames in the order of their times, behind what tells which tracks there are.
-    fn let_go(&mut self) -> Vec<Frame> {
+    fn let_go(&mut self) -> Frames {
         self.over = true;
         let mut frames = std::mem::take(&mut self.frames);
         let first = |kind| frames.iter().find(|frame| frame.kind() == kind).and_then(announcement);
@@ -125,7 +129,7 @@ mod tests {
         let times: Vec<_> = went[2..].iter().map(|frame| frame.dts).collect();
         assert_eq!((went.len(), hold.due()), (204, None));
         assert!(times.iter().filter(|at| at.millis() < 7_600).is_sorted());
-        assert_eq!(hold.take(now, sound(0)), [sound(0)]);
+        assert_eq!(hold.take(now, sound(0))[..], [sound(0)]);
     }
 
     #[test]
@@ -139,7 +143,7 @@ mod tests {
         let went = hold.take(now, picture(440, 1));
         let announced = Frame::configuration(TrackId::VIDEO, Codec::Vp8, Timestamp::ZERO, Bytes::new());
         let expected = [announced, configuration(900), picture(0, 1), picture(440, 1), configuration(900), aac(900)];
-        assert_eq!(went, expected);
+        assert_eq!(went[..], expected);
     }
 
     #[test]

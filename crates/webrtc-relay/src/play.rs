@@ -289,10 +289,10 @@ impl Playing {
 
     /// Sends what was made of the stream's sound since the last time.
     fn sound(&mut self, sound: &mut Option<Listener>) {
-        let Some(made) = sound else { return };
+        let Some(sound) = sound else { return };
         let lane = self.lanes.iter_mut().find(|lane| lane.source != lane.codec);
         let packet = |Opus { timestamp, payload }| RtpPacket { sequence: 0, timestamp, marker: false, payload };
-        let mut packets: Vec<RtpPacket> = made.take().into_iter().map(packet).collect();
+        let mut packets: Vec<RtpPacket> = sound.made().map(packet).collect();
         let Some((lane, track)) = lane.and_then(|lane| lane.track.map(|track| (lane, track))) else { return };
         let shift = self.splice.ticks(lane.codec);
         for packet in &mut packets {

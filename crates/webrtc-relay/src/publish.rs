@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sluicegate_hub::{Expects, Publisher};
-use sluicegate_media::{Codec, Frame, Kind, TrackId};
+use sluicegate_media::{Codec, Kind, TrackId};
 use sluicegate_rtc_driver::media::{self, Direction, RtpPacket};
 use sluicegate_rtc_driver::{CloseReason, Connection, Event, State};
 use sluicegate_rtp::{Inbound, Limits, Output, Packet};
 use tokio::time::sleep_until;
 
-use crate::hold::Hold;
+use crate::hold::{Frames, Hold};
 use crate::offer::codec;
 use crate::{Config, Ending, Error, Session, metrics};
 
@@ -154,7 +154,7 @@ impl Publishing {
         Ok(())
     }
 
-    fn push(&mut self, frames: Vec<Frame>) -> Result<(), Ending> {
+    fn push(&mut self, frames: Frames) -> Result<(), Ending> {
         frames.into_iter().try_for_each(|frame| self.publisher.push(frame)).map_err(|error| match error {
             sluicegate_hub::Error::Ended(ended) => Ending::Stream(ended.reason),
             other => Ending::Failed(Error::from(other).line()),

@@ -54,15 +54,14 @@ impl Listener {
     /// The viewer's next batch, as a rule once its sound is made, so that both are sent at once: later it would need a
     /// sending of its own, or wait for the next picture. `None` where there is new sound alone. Safe to cancel.
     pub(crate) async fn next(&mut self, subscriber: &mut Subscriber) -> Result<Option<Arc<Batch>>, Ended> {
-        match subscriber.try_next() {
-            Next::Batch(batch) => return Ok(Some(batch)),
-            Next::Ended(reason) => return Err(Ended { reason }),
-            Next::Empty => {}
+        let mut next = subscriber.try_next();
+        if matches!(next, Next::Empty) {
+            if self.made.changed().await.is_err() {
+                return subscriber.next().await.map(Some);
+            }
+            next = subscriber.try_next();
         }
-        if self.made.changed().await.is_err() {
-            return subscriber.next().await.map(Some);
-        }
-        match subscriber.try_next() {
+        match next {
             Next::Batch(batch) => Ok(Some(batch)),
             Next::Ended(reason) => Err(Ended { reason }),
             Next::Empty => Ok(None),
@@ -70,15 +69,16 @@ impl Listener {
     }
 
     /// What was made since the last time; what a slow viewer has missed is left out.
-    pub(crate) fn take(&mut self) -> Vec<Opus> {
-        let mut packets = Vec::new();
-        loop {
-            match self.packets.try_recv() {
-                Ok(packet) => packets.push(packet),
-                Err(TryRecvError::Lagged(_)) => {}
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return packets,
+    pub(crate) fn made(&mut self) -> impl Iterator<Item = Opus> {
+        std::iter::from_fn(|| {
+            loop {
+                match self.packets.try_recv() {
+                    Ok(packet) => return Some(packet),
+                    Err(TryRecvError::Lagged(_)) => {}
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+                }
             }
-        }
+        })
     }
 }
 
