@@ -15,7 +15,7 @@ use crate::client::{get, request, send};
 use crate::stage::Stage;
 
 /// Far above what a cancellation takes (milliseconds), far below any deadline of the proxy (30 s).
-const AT_ONCE: Duration = Duration::from_secs(10);
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn a_client_that_leaves_before_the_head_cancels_at_the_device() {

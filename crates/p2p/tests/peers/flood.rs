@@ -1,7 +1,7 @@
 //! A peer that asks without end.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sluicegate_p2p::chunk::Key;
@@ -33,10 +33,12 @@ async fn a_flood_costs_nobody_else() {
     let mut peer = Existing::join(&stage.address, "politeee-0000-0000-0000-politeeeeeee").await;
     let channel = peer.answers().await;
     for _ in 0..10 {
+        let asked = Instant::now();
         say(&channel, "query", ID, 0).await;
         assert_eq!(text(&channel).await["event"], "found");
         say(&channel, "resolve", ID, 0).await;
         assert!(segment(&channel, "testvideo01:134|0").await == bytes(&Key::new(ID, 0), 668_753));
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     }
     flooding.abort();
     // What it asks for is loaded only as far as it takes what it gets.

@@ -81,7 +81,7 @@ async fn the_driver_answers() {
     assert_eq!(message(&theirs).await, (true, BytesMut::from(&b"world"[..])));
     let echoing = echo(theirs);
     echoes(&mut connection, channel).await;
-    // A clean close of the peer is told at once.
+    // A clean close of the peer is told as such, which one that vanishes is not.
     peer.connection.close().await.unwrap();
     event(&mut connection, "the end", |event| (*event == Event::State(State::Closed(CloseReason::Peer))).then_some(()))
         .await;
